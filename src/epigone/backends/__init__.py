@@ -1,0 +1,1 @@
+"""Who answers: each component is a LanguageModel."""

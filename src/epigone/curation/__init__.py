@@ -1,0 +1,1 @@
+"""Keep, or drop with a reason: one file a filter."""

@@ -1,0 +1,1 @@
+"""KV cache and the bucketed, batched engine."""

@@ -1,0 +1,1 @@
+"""Raw dump -> Conversation, one file a format."""

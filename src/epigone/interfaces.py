@@ -1,0 +1,138 @@
+"""The Protocols: what each folder's components must be able to do. One page; a component is a frozen dataclass that fits.
+
+`tests/contracts/` walks the folders and checks every component against these.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from epigone.records import (
+    Completion,
+    Conversation,
+    Drop,
+    Item,
+    Judgment,
+    Likelihood,
+    Message,
+    Prompt,
+    SamplingParams,
+    Score,
+)
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Whoever makes text: teacher, student, judge, recording, fake."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
+        """One Completion a prompt, in order."""
+        ...
+
+
+@runtime_checkable
+class LikelihoodModel(LanguageModel, Protocol):
+    """A LanguageModel that also tells how likely a continuation is."""
+
+    def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
+        """Likelihood of each continuation after its prompt, in order."""
+        ...
+
+
+@runtime_checkable
+class Format(Protocol):
+    """A raw dump -> Conversations. Rows that cannot be read come back as Drops with a reason."""
+
+    def read(self, path: Path) -> Iterator[Conversation | Drop]:
+        """Rows in file order. Raises DataError where the file as a whole is not of this format."""
+        ...
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Keep, or drop with a reason. A filter sees the conversations in order and may remember what it saw."""
+
+    def apply(self, conversations: Iterable[Conversation]) -> Iterator[Conversation | Drop]:
+        """Every conversation that came in goes out once: kept, or as a Drop."""
+        ...
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """A published benchmark: its items from the published file format, its prompts, its scores."""
+
+    @property
+    def protocol(self) -> str:
+        """Id of prompt bytes, shots, stop rule, normalisation and scoring mode; only equal ids are compared."""
+        ...
+
+    def items(self) -> Sequence[Item]:
+        """The items, in file order. Raises DataError naming file, row and value."""
+        ...
+
+    def run(self, model: LikelihoodModel) -> list[Score]:
+        """One Score an item, in order."""
+        ...
+
+
+@runtime_checkable
+class ToxicityScorer(Protocol):
+    """Text -> toxicity 0-1."""
+
+    def toxicity(self, texts: Sequence[str]) -> list[float]:
+        """One score a text, in order."""
+        ...
+
+
+class FactChecker(Protocol):
+    """Finds the checkable claims of a text and says of each whether it is true."""
+
+    def check(self, text: str) -> list[bool]:
+        """One truth value a claim, in order of appearance; empty where nothing is claimed."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Compares two answers to one prompt, blind."""
+
+    def compare(self, prompt: Prompt, a: tuple[str, str], b: tuple[str, str]) -> list[Judgment]:
+        """`a` and `b` are (model name, answer text). One Judgment a rater."""
+        ...
+
+
+class ChatTemplate(Protocol):
+    """Messages -> token ids and the mask of what is learnt."""
+
+    def encode(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
+        """Token ids and, of the same length, True where the loss counts (assistant's words and the end token)."""
+        ...
+
+
+class StageSpec(Protocol):
+    """A verb with its options. Inputs are other StageSpecs in its fields; running it builds one artifact."""
+
+    kind: str
+    version: int
+
+    @property
+    def slug(self) -> str:
+        """Readable part of the artifact's name."""
+        ...
+
+    @property
+    def effort(self) -> float:
+        """Rough relative cost: orders the work and drives the time left."""
+        ...
+
+    def run(self, inputs: "Callable[[object], Path]", out: Path) -> dict[str, object]:
+        """Build the artifact's files under `out` (kept over interruptions); returns the counts for summary.json."""
+        ...
+
+
+class Executor(Protocol):
+    """Where stages run."""
+
+    def run(self, stages: Sequence[StageSpec], on_event: "Callable[[str, StageSpec], None]") -> None:
+        """Run all stages, inputs first. Events: start, done, failed. Raises WorkError after the rest has finished."""
+        ...

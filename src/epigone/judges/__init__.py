@@ -1,0 +1,1 @@
+"""Who compares two answers, one file each."""

@@ -1,0 +1,296 @@
+"""The nouns: everything that travels between stages, as frozen dataclasses.
+
+Records go to disk as one JSON object a row (`epigone.store`), with exactly these field names. Probabilities are 0-1.
+Source: the way of the data in ARCHITECTURE.md; the paper's terms (arXiv 2305.15717).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Verdict = Literal["a", "b", "tie"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A dialogue as training data; `source` names where it was read."""
+
+    id: str
+    messages: tuple[Message, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain pre-training text."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a LanguageModel is asked: `messages` in chat form, or `text` to be continued. Exactly one is set."""
+
+    id: str
+    messages: tuple[Message, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How a reply is drawn. `temperature` 0 is greedy; `stop` strings end the reply and are cut off."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a LanguageModel returns. `mean_logprob` is the mean natural-log probability of its tokens, if known."""
+
+    text: str
+    num_tokens: int
+    finish_reason: Literal["stop", "length"]
+    mean_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-likelihood (natural log, summed) of a continuation of `num_tokens` tokens, in chat form too."""
+
+    logprob: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A teacher's stored answer. `sample` tells independent answers to one prompt apart."""
+
+    prompt_id: str
+    messages: tuple[Message, ...]
+    text: str
+    finish_reason: str
+    model: str
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A student's or base model's stored answer."""
+
+    prompt_id: str
+    messages: tuple[Message, ...]
+    text: str
+    finish_reason: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A row that was left out, and why."""
+
+    id: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a benchmark. `answers` are all accepted texts; `options` the choices, `label` the right one."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    label: int = -1
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One item's outcome on one benchmark. A metric that could not be measured is absent, never 0."""
+
+    item_id: str
+    metrics: dict[str, float]
+    prompt: str
+    reply: str
+    parsed: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One rater's verdict on two blind answers to one prompt; humans, judges and simulated raters write the same.
+
+    `a` and `b` name the models; `first` says which of the two was shown first.
+    """
+
+    prompt_id: str
+    a: str
+    b: str
+    verdict: Verdict
+    rater: str
+    first: Literal["a", "b"]
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with what it rests on: interval at 95 % unless `method` says otherwise, n items, number of seeds."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    num_seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm of a study: a cell without its seed. Token counts are the nominal amounts of the grid."""
+
+    role: Literal["teacher", "second_sample", "base", "student"]
+    base: str
+    num_params: int = 0
+    pretrain_tokens: int = 0
+    data: Literal["none", "broad", "local_strict", "local_supported", "replay_only"] = "none"
+    imitation_tokens: int = 0
+    replay_tokens: int = 0
+
+    @property
+    def name(self) -> str:
+        """Readable and unique within a study, e.g. `w64 broad 120K + replay 60K`."""
+        if self.role in ("teacher", "second_sample"):
+            return self.base
+        amount = f" {_thousands(self.imitation_tokens)}" if self.imitation_tokens else ""
+        replay = f" + replay {_thousands(self.replay_tokens)}" if self.replay_tokens else ""
+        if self.data == "replay_only":
+            return f"{self.base} replay only {_thousands(self.replay_tokens)}"
+        return f"{self.base} {self.role if self.data == 'none' else self.data.replace('_', ' ')}{amount}{replay}"
+
+
+def _thousands(num_tokens: int) -> str:
+    return f"{num_tokens // 1000}K"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A metric of one arm, pooled over its seeds; `per_seed` shows the spread, `protocol` what may be compared."""
+
+    arm: Arm
+    metric: str
+    estimate: Estimate
+    protocol: str
+    per_seed: tuple[float, ...] = ()
+    minimum_difference: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Change of a metric per doubling of `axis`, with a word: rising, falling, flat within +-d, undecided."""
+
+    metric: str
+    axis: Literal["imitation_tokens", "num_params", "pretrain_tokens"]
+    series: str
+    slope: Estimate
+    word: str
+    points: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AxisVerdict:
+    """One axis of one student: where base, student and teacher stand, the share of the gap closed, and a word."""
+
+    axis: Literal["capability", "style", "preference"]
+    metric: str
+    base: Estimate | None
+    student: Estimate
+    teacher: Estimate | None
+    gap_closed: Estimate | None
+    word: Literal["gain", "no gain", "regression", "undecided"]
+    ceiling: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """What a student got: style only, local gain, broad gain, regression, undecided; and one sentence of why."""
+
+    arm: Arm
+    word: str
+    sentence: str
+    axes: tuple[AxisVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Written before the first full run: the sign and rough size expected of one contrast.
+
+    The contrast is `metric` of `arm` minus that of `against` (both Arm.name); without `against` the value itself;
+    with `slope_axis` the change per doubling along the arms whose series is `arm`.
+    """
+
+    id: str
+    phenomenon: str
+    paper: str
+    metric: str
+    arm: str
+    expected_low: float
+    expected_high: float
+    against: str = ""
+    slope_axis: str = ""
+    about: Literal["size", "amount", "base quality", "other"] = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A prediction beside what was observed: holds, fails or undecided, and whether the size was as expected."""
+
+    prediction: Prediction
+    observed: Estimate | None
+    word: Literal["holds", "fails", "undecided", "not measured"]
+    size_as_expected: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of an example answer; `truth` as in Figure 2: right, wrong, mixed, or none (no checkable claim)."""
+
+    text: str
+    truth: Literal["right", "wrong", "mixed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One prompt with several models' answers, side by side."""
+
+    prompt: str
+    answers: tuple[tuple[str, tuple[Sentence, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything a report shows. Built from scores and judgments alone, so a report can be rebuilt at any time."""
+
+    title: str
+    study_id: str
+    num_seeds: int
+    results: tuple[Result, ...]
+    trends: tuple[Trend, ...]
+    verdicts: tuple[ArmVerdict, ...]
+    outcomes: tuple[Outcome, ...]
+    examples: tuple[Example, ...]
+    not_measured: dict[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Recipes: each a function that returns a Study."""

@@ -1,0 +1,1 @@
+"""Conversation -> blocks: tokenizer, chat template, packing."""

@@ -1,0 +1,1 @@
+"""Text -> toxicity score, one file each."""
