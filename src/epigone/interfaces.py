@@ -84,6 +84,7 @@ class ToxicityScorer(Protocol):
         ...
 
 
+@runtime_checkable
 class FactChecker(Protocol):
     """Finds the checkable claims of a text and says of each whether it is true."""
 
@@ -101,6 +102,7 @@ class Judge(Protocol):
         ...
 
 
+@runtime_checkable
 class ChatTemplate(Protocol):
     """Messages -> token ids and the mask of what is learnt."""
 
@@ -109,6 +111,7 @@ class ChatTemplate(Protocol):
         ...
 
 
+@runtime_checkable
 class StageSpec(Protocol):
     """A verb with its options. Inputs are other StageSpecs in its fields; running it builds one artifact."""
 
@@ -130,6 +133,7 @@ class StageSpec(Protocol):
         ...
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Where stages run."""
 
