@@ -1,0 +1,136 @@
+"""What a family of models must offer, and how it is found: `models/llama.py` is the family `llama`.
+
+A family is a module with these functions and one frozen `Config`; its file name is the `model_type` of config.json.
+A new family is one new file.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import NamedTuple, Protocol, cast, runtime_checkable
+
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from epigone import discover
+from epigone.errors import DataError
+from epigone.models.layers import KVCache
+from epigone.models.params import Param
+
+
+@runtime_checkable
+class ModelConfig(Protocol):
+    """What every variant tells; hashable, so that it can be a static argument of compiled functions."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of logits."""
+        ...
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence, in tokens."""
+        ...
+
+    def to_hf(self) -> dict[str, object]:
+        """The published config.json."""
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """The functions of a family module; `config` is always the family's own Config."""
+
+    @property
+    def Config(self) -> type:  # noqa: N802 (a class of the module)
+        """The variant, with `from_hf(attributes)`."""
+        ...
+
+    def param_tree(self, config: ModelConfig, /) -> PyTree[Param]:
+        """Every parameter, one line each."""
+        ...
+
+    def forward(
+        self,
+        params: PyTree[Float[Array, "..."]],
+        config: ModelConfig,
+        tokens_BT: Int[Array, "B T"],
+        positions_BT: Int[Array, "B T"],
+        segment_ids_BT: Int[Array, "B T"],
+        /,
+    ) -> Float[Array, "B T V"]:
+        """Logits of packed documents; segment id 0 is padding."""
+        ...
+
+    def features(
+        self,
+        params: PyTree[Float[Array, "..."]],
+        config: ModelConfig,
+        tokens_BT: Int[Array, "B T"],
+        positions_BT: Int[Array, "B T"],
+        segment_ids_BT: Int[Array, "B T"],
+        /,
+    ) -> Float[Array, "B T D"]:
+        """`forward` without the output head."""
+        ...
+
+    def logits(
+        self, params: PyTree[Float[Array, "..."]], config: ModelConfig, features: Float[Array, "*B D"], /
+    ) -> Float[Array, "*B V"]:
+        """The output head."""
+        ...
+
+    def empty_cache(self, config: ModelConfig, batch_size: int, num_slots: int, /) -> KVCache:
+        """Room for the keys and values of `num_slots` tokens a row."""
+        ...
+
+    def features_cached(
+        self,
+        params: PyTree[Float[Array, "..."]],
+        config: ModelConfig,
+        tokens_BT: Int[Array, "B T"],
+        positions_BT: Int[Array, "B T"],
+        cache: KVCache,
+        /,
+        *,
+        slot: Int[Array, ""] | int,
+        visible_BTS: Bool[Array, "B T S"],
+    ) -> tuple[Float[Array, "B T D"], KVCache]:
+        """Features of T more tokens, written to slots [slot, slot + T) of the cache."""
+        ...
+
+
+class Model(NamedTuple):
+    """A family's functions, a variant, and its parameters."""
+
+    family: Family
+    config: ModelConfig
+    params: PyTree[Float[Array, "..."]]
+
+
+def names() -> list[str]:
+    """All families, by `model_type`."""
+    return [name for name in discover.names("models") if hasattr(_module(name), "Config")]
+
+
+def of_type(model_type: str) -> Family:
+    """The family of a `model_type`. Raises DataError with what there is."""
+    known = names()
+    if model_type not in known:
+        raise DataError(f"no model family for model_type {model_type!r}; there is: {', '.join(known)}")
+    return cast(Family, _module(model_type))
+
+
+def of_config(config: ModelConfig) -> Family:
+    """The family that a Config belongs to."""
+    return cast(Family, sys.modules[type(config).__module__])
+
+
+def config_from_hf(attributes: Mapping[str, object]) -> tuple[Family, ModelConfig]:
+    """Family and variant of a config.json. Raises DataError naming what the family does not know."""
+    family = of_type(str(attributes.get("model_type")))
+    return family, family.Config.from_hf(attributes)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"epigone.models.{name}")

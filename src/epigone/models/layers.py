@@ -1,0 +1,100 @@
+"""The building blocks that families share: norm, rotary embedding, attention, gated MLP, masks and the KV cache.
+
+Pure functions over arrays. Names carry shapes: B batch, T tokens, S key slots, D width, N query heads, K key/value
+heads, G = N/K, H width of a head, F hidden width, L layers.
+Sources: RMSNorm arXiv 1910.07467; rotary embedding arXiv 2104.09864 in the half-rotation layout of `transformers`;
+grouped queries arXiv 2305.13245; SwiGLU arXiv 2002.05202.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+MASKED = -1e30  # finite: a row of padding sees nothing, and must give numbers all the same
+
+
+class KVCache(NamedTuple):
+    """Keys (already rotated) and values of all layers; what a slot holds is the caller's affair."""
+
+    keys: Float[Array, "L B K S H"]
+    values: Float[Array, "L B K S H"]
+
+
+def rms_norm(x: Float[Array, "*B D"], weight_D: Float[Array, " D"], epsilon: float) -> Float[Array, "*B D"]:
+    """Scale to unit root mean square, in fp32."""
+    x32 = x.astype(jnp.float32)
+    scale = jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + epsilon)
+    return (x32 * scale).astype(x.dtype) * weight_D
+
+
+def rotary_angles(
+    positions_BT: Int[Array, "B T"], head_width: int, theta: float
+) -> tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]]:
+    """Cosines and sines, h = head_width / 2 of them a position."""
+    frequencies_h = theta ** (-jnp.arange(0, head_width, 2, dtype=jnp.float32) / head_width)
+    angles = positions_BT[:, None, :, None].astype(jnp.float32) * frequencies_h
+    return jnp.cos(angles), jnp.sin(angles)
+
+
+def rotate(
+    x_BNTH: Float[Array, "B N T H"], angles: tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]]
+) -> Float[Array, "B N T H"]:
+    """Turn each head by its position; the first half of a head pairs with the second."""
+    cos, sin = angles
+    first, second = jnp.split(x_BNTH, 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+
+def split_heads(x_BTE: Float[Array, "B T E"], num_heads: int) -> Float[Array, "B N T H"]:
+    """[.., heads x head width] -> head-major."""
+    batch, length, width = x_BTE.shape
+    return x_BTE.reshape(batch, length, num_heads, width // num_heads).transpose(0, 2, 1, 3)
+
+
+def merge_heads(x_BNTH: Float[Array, "B N T H"]) -> Float[Array, "B T E"]:
+    """Head-major -> [.., heads x head width]."""
+    batch, num_heads, length, width = x_BNTH.shape
+    return x_BNTH.transpose(0, 2, 1, 3).reshape(batch, length, num_heads * width)
+
+
+def attention(
+    q_BNTH: Float[Array, "B N T H"],
+    k_BKSH: Float[Array, "B K S H"],
+    v_BKSH: Float[Array, "B K S H"],
+    bias_BTS: Float[Array, "B T S"],
+) -> Float[Array, "B N T H"]:
+    """Softmax attention; query head n reads key/value head n // G. `bias_BTS` is 0 where seen, MASKED elsewhere.
+
+    The scale is folded into q and the sum is divided out last: twice as fast on CPU as the grouped einsum.
+    """
+    batch, num_heads, length, width = q_BNTH.shape
+    groups = num_heads // k_BKSH.shape[1]
+    q = (q_BNTH * width**-0.5).reshape(batch, -1, groups * length, width)
+    scores = jnp.einsum("bkth,bksh->bkts", q, k_BKSH).astype(jnp.float32)
+    scores += jnp.tile(bias_BTS, (1, groups, 1))[:, None]
+    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
+    mixed = jnp.einsum("bkts,bksh->bkth", weights.astype(v_BKSH.dtype), v_BKSH)
+    mixed = (mixed / weights.sum(axis=-1, keepdims=True)).astype(v_BKSH.dtype)
+    return mixed.reshape(batch, num_heads, length, width)
+
+
+def swiglu(
+    x: Float[Array, "B T D"], gate: Float[Array, "D F"], up: Float[Array, "D F"], down: Float[Array, "F D"]
+) -> Float[Array, "B T D"]:
+    """The gated MLP, SiLU on the gate."""
+    return (jax.nn.silu(x @ gate) * (x @ up)) @ down
+
+
+def bias_of(visible: Bool[Array, "B T S"]) -> Float[Array, "B T S"]:
+    """What is seen -> what is added to the scores."""
+    return jnp.where(visible, 0.0, MASKED)
+
+
+def packed_bias(segment_ids_BT: Int[Array, "B T"]) -> Float[Array, "B T T"]:
+    """Causal within a segment; segment 0 is padding, which nobody sees."""
+    length = segment_ids_BT.shape[1]
+    same = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
+    causal = jnp.tril(jnp.ones((length, length), bool))
+    return bias_of(same & causal & (segment_ids_BT > 0)[:, None, :])

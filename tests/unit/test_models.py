@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from epigone.errors import ArtifactError, DataError
+from epigone.models import family as families
+from epigone.models import layers, llama
+from epigone.models import params as parameters
+from epigone.models.weights import load_checkpoint, save_checkpoint
+
+CONFIG = llama.Config(
+    vocab_size=40, width=32, num_layers=2, num_heads=4, num_kv_heads=2, hidden_width=48, max_positions=64
+)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return parameters.init(llama.param_tree(CONFIG), jax.random.key(0))
+
+
+@pytest.fixture
+def folder(params, tmp_path):
+    save_checkpoint(tmp_path, CONFIG, params)
+    return tmp_path
+
+
+def random_tokens(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(1, CONFIG.vocab_size, shape))
+
+
+def alone(params, tokens):
+    length = len(tokens)
+    return llama.forward(params, CONFIG, tokens[None], jnp.arange(length)[None], jnp.ones((1, length), int))[0]
+
+
+def edit_config(folder: Path, **changes) -> None:
+    attributes = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps(attributes))
+
+
+def test_families_are_found_by_file_name():
+    assert families.names() == ["llama"]
+    assert families.of_type("llama") is llama
+    assert families.of_config(CONFIG) is llama
+    with pytest.raises(DataError, match=r"'gpt9'.*llama"):
+        families.of_type("gpt9")
+
+
+def test_params_follow_from_one_tree(params):
+    tree = llama.param_tree(CONFIG)
+    assert jax.tree.map(lambda p: (p.shape, p.dtype), params) == jax.tree.map(
+        lambda s: (s.shape, s.dtype), parameters.shapes(tree)
+    )
+    # by hand: embedding and head, per layer q o, k v, gate up down and two norms, last norm
+    assert parameters.num_params(tree) == 2 * 40 * 32 + 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 + 64) + 32
+    assert all(len(p.shape) == len(p.axes) for p in jax.tree.leaves(tree))
+
+
+def test_packed_is_separate_documents(params):
+    lengths = [7, 1, 12, 5]
+    documents = [random_tokens(n, seed) for seed, n in enumerate(lengths)]
+    padding = jnp.zeros(7, int)
+    tokens = jnp.concatenate([*documents, padding])[None]
+    positions = jnp.concatenate([*map(jnp.arange, lengths), padding])[None]
+    segments = jnp.concatenate([*(jnp.full(n, i + 1) for i, n in enumerate(lengths)), padding])[None]
+    packed = llama.forward(params, CONFIG, tokens, positions, segments)[0]
+    assert jnp.isfinite(packed).all()
+    start = 0
+    for document in documents:
+        expected = alone(params, document)
+        np.testing.assert_allclose(packed[start : start + len(document)], expected, atol=1e-5)
+        start += len(document)
+    one_segment = llama.forward(params, CONFIG, tokens, positions, jnp.ones_like(segments))[0]
+    assert jnp.abs(one_segment - packed)[10].max() > 0.1  # the mask is what keeps them apart
+
+
+def test_causal(params):
+    tokens = random_tokens(12)
+    changed = alone(params, tokens.at[8].set(tokens[8] % 39 + 1))
+    np.testing.assert_allclose(alone(params, tokens)[:8], changed[:8], atol=1e-6)
+    assert jnp.abs(alone(params, tokens)[8:] - changed[8:]).max() > 0.1
+
+
+@pytest.mark.parametrize("chunks", [[12], [1] * 12, [5, 1, 6]])
+def test_cached_is_uncached(params, chunks):
+    tokens, cache, start, found = random_tokens(12), llama.empty_cache(CONFIG, 1, 16), 0, []
+    for n in chunks:
+        positions = jnp.arange(start, start + n)[None]
+        features, cache = llama.features_cached(
+            params,
+            CONFIG,
+            tokens[None, start : start + n],
+            positions,
+            cache,
+            slot=start,
+            visible_BTS=jnp.arange(16)[None, None, :] <= positions[:, :, None],
+        )
+        found.append(llama.logits(params, CONFIG, features)[0])
+        start += n
+    np.testing.assert_allclose(jnp.concatenate(found), alone(params, tokens), atol=1e-5)
+
+
+def test_grouped_attention_is_attention_over_repeated_heads():
+    q, k, v = (jax.random.normal(jax.random.key(i), (2, n, 5, 8)) for i, n in enumerate((6, 2, 2)))
+    bias = layers.packed_bias(jnp.ones((2, 5), int))
+    repeated = [jnp.repeat(x, 3, axis=1) for x in (k, v)]
+    scores = q @ repeated[0].swapaxes(-1, -2) / 8**0.5 + bias[:, None]
+    np.testing.assert_allclose(
+        layers.attention(q, k, v, bias), jax.nn.softmax(scores) @ repeated[1], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_checkpoint_round_trip(folder, params):
+    family, config, loaded = load_checkpoint(folder)
+    assert family is llama and config == CONFIG
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+def test_same_params_same_bytes(folder, params, tmp_path_factory):
+    other = tmp_path_factory.mktemp("again")
+    save_checkpoint(other, CONFIG, params)
+    for name in ("config.json", "model.safetensors"):
+        assert (other / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_shards_and_bfloat16(folder, params):
+    tensors = {k: v.astype(ml_dtypes.bfloat16) for k, v in load_file(folder / "model.safetensors").items()}
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    homes = {name: f"model-0000{i % 2 + 1}-of-00002.safetensors" for i, name in enumerate(names)}
+    for file in set(homes.values()):
+        save_file({name: tensors[name] for name in names if homes[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.01), load_checkpoint(folder).params, params)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"model-00002-of-00002.safetensors is missing"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window_size": 4}, "does not know the attribute 'window_size'"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling=None only"),
+        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "rope_type='default' only, not 'llama3'"),
+        ({"rope_parameters": {"rope_type": "default", "factor": 2}}, "cannot scale rotary positions"),
+        ({"attention_bias": True}, "attention_bias=False only, not True"),
+        ({"hidden_act": "gelu"}, "hidden_act='silu' only, not 'gelu'"),
+        ({"head_dim": 16}, "head_dim 16 must be"),
+        ({"hidden_size": "big"}, "hidden_size must be a number, not 'big'"),
+        ({"num_attention_heads": 3}, "must be a multiple"),
+        ({"model_type": "lama"}, "'lama'; there is: llama"),
+    ],
+)
+def test_config_that_cannot_be_honoured_is_refused(folder, change, message):
+    edit_config(folder, **change)
+    with pytest.raises(DataError, match=message) as caught:
+        load_checkpoint(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_missing_config_attribute(folder):
+    attributes = json.loads((folder / "config.json").read_text())
+    del attributes["hidden_size"]
+    with pytest.raises(DataError, match="hidden_size must be a number, not None"):
+        llama.Config.from_hf(attributes)
+
+
+def test_broken_weights(folder):
+    file = folder / "model.safetensors"
+    whole, tensors = file.read_bytes(), load_file(file)
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtifactError, match=r"model.safetensors is no whole safetensors file"):
+        load_checkpoint(folder)
+    save_file({k: v for k, v in tensors.items() if k != "model.norm.weight"}, file)
+    with pytest.raises(ArtifactError, match=r"'model.norm.weight' is missing"):
+        load_checkpoint(folder)
+    save_file(tensors | {"model.extra.weight": tensors["model.norm.weight"]}, file)
+    with pytest.raises(ArtifactError, match=r"'model.extra.weight' belongs to no parameter"):
+        load_checkpoint(folder)
+    save_file(tensors | {"model.norm.weight": np.ones(31, np.float32)}, file)
+    with pytest.raises(ArtifactError, match=r"'model.norm.weight' has shape \(31,\).* \(32,\)"):
+        load_checkpoint(folder)
+    file.unlink()
+    with pytest.raises(ArtifactError, match=r"model.safetensors is missing"):
+        load_checkpoint(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ArtifactError, match="not JSON"):
+        load_checkpoint(folder)
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        load_checkpoint(folder / "nowhere")
