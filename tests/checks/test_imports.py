@@ -1,0 +1,68 @@
+"""Importing is free: no module works at import, needs an environment variable, opens a socket or starts a device."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source import modules
+
+IMPORT_EACH_FIRST = """
+import importlib, socket, sys
+
+def closed(*args, **kwargs):
+    raise OSError("a module opened a socket while it was imported")
+
+socket.socket.connect = socket.socket.bind = socket.create_connection = socket.getaddrinfo = closed
+for name in sys.argv[1:]:
+    for loaded in [module for module in sys.modules if module.split(".")[0] == "epigone"]:
+        del sys.modules[loaded]
+    importlib.import_module(name)
+bridge = sys.modules.get("jax._src.xla_bridge")
+assert not (bridge and bridge.backends_are_initialized()), "a module started a JAX device while it was imported"
+"""
+
+HELP = """
+import sys
+from epigone.cli import main
+sys.argv = ["epigone", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = sorted({"jax", "jaxlib", "optax", "scipy", "polars", "altair"} & set(sys.modules))
+assert "epigone.cli" in sys.modules and not heavy, f"--help loaded {heavy}"
+"""
+
+
+def dotted(name: str) -> str:
+    return ".".join(["epigone", *Path(name).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def run(program: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a fresh interpreter with an empty environment and an empty working folder."""
+    command = [sys.executable, "-W", "error", "-c", program, *arguments]
+    return subprocess.run(command, env={}, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_every_module_imports_first(tmp_path: Path) -> None:
+    done = run(IMPORT_EACH_FIRST, *map(dotted, modules()), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    done = run(HELP, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "study" in done.stdout
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_work_at_import(module: str) -> None:
+    """The top level of a module defines; it neither loops nor calls for effect."""
+    working = (ast.For, ast.While, ast.With, ast.AsyncFor, ast.AsyncWith, ast.Delete, ast.AugAssign)
+    for statement in modules()[module].body:
+        called = isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
+        assert not called and not isinstance(statement, working), f"line {statement.lineno} works at import"
