@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
 
 import epigone
@@ -22,14 +23,26 @@ def names(folder: str) -> list[str]:
 
 def find(folder: str, name: str) -> type:
     """The component class `name` of `folder`. Raises SpecError with what there is."""
-    if ":" in name:
-        return _outside(name)
+    return _outside(name) if ":" in name else component_of(_module(folder, name))
+
+
+def recipe(name: str) -> Callable[..., object]:
+    """The function of `studies/<name>.py` that bears its name. Raises SpecError with what there is."""
+    return getattr(_module("studies", name), name)
+
+
+def load(module: str) -> ModuleType:
+    """A module on first use, so that whoever names it starts without what it needs."""
+    return importlib.import_module(module)
+
+
+def _module(folder: str, name: str) -> ModuleType:
     known = names(folder)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"no {folder} component {name!r}; there is: {', '.join(known)}.{hint}")
-    return component_of(importlib.import_module(f"{epigone.__name__}.{folder}.{name}"))
+        raise SpecError(f"there is no {name!r} among {folder}: {', '.join(known)}.{hint}")
+    return importlib.import_module(f"{epigone.__name__}.{folder}.{name}")
 
 
 def component_of(module: ModuleType) -> type:

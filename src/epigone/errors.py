@@ -1,10 +1,10 @@
 """What can go wrong, as a tree. Every message says what, where, what was allowed and the way out.
 
-    EpigoneError            exit code 1: the work failed
-    |- SpecError            exit code 2: the specification is wrong; nothing was run
-    |- DataError            an input file cannot be read as what it was said to be
-    |- ArtifactError        an artifact is missing, half-written, or not what its checksums say
-    |- WorkError            a stage failed while it ran (disk full, worker died, too little was covered)
+EpigoneError            exit code 1: the work failed
+|- SpecError            exit code 2: the specification is wrong; nothing was run
+|- DataError            an input file cannot be read as what it was said to be
+|- ArtifactError        an artifact is missing, half-written, or not what its checksums say
+|- WorkError            a stage failed while it ran (disk full, worker died, too little was covered)
 """
 
 

@@ -115,8 +115,15 @@ class ChatTemplate(Protocol):
 class StageSpec(Protocol):
     """A verb with its options. Inputs are other StageSpecs in its fields; running it builds one artifact."""
 
-    kind: str
-    version: int
+    @property
+    def kind(self) -> str:
+        """The folder of the artifacts that it builds, e.g. `checkpoints`."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised when the stage's meaning changes; part of the artifact's id."""
+        ...
 
     @property
     def slug(self) -> str:
@@ -128,7 +135,7 @@ class StageSpec(Protocol):
         """Rough relative cost: orders the work and drives the time left."""
         ...
 
-    def run(self, inputs: "Callable[[object], Path]", out: Path) -> dict[str, object]:
+    def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Build the artifact's files under `out` (kept over interruptions); returns the counts for summary.json."""
         ...
 
@@ -137,6 +144,9 @@ class StageSpec(Protocol):
 class Executor(Protocol):
     """Where stages run."""
 
-    def run(self, stages: Sequence[StageSpec], on_event: "Callable[[str, StageSpec], None]") -> None:
-        """Run all stages, inputs first. Events: start, done, failed. Raises WorkError after the rest has finished."""
+    def run(self, stages: Sequence[StageSpec], on_event: Callable[[str, StageSpec], None]) -> dict[str, float]:
+        """Run all stages, inputs first; returns figures of use (`peak_memory_bytes`).
+
+        Events: start, done, failed. Raises WorkError after the rest has finished.
+        """
         ...

@@ -1,0 +1,94 @@
+"""The command line: argv -> spec -> stage or study. No logic, and no JAX until something runs.
+
+Exit codes: 0 done, 1 work failed, 2 bad specification, 130 interrupted (the same command goes on).
+"""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import click
+import typer
+
+from epigone import discover
+from epigone.errors import EpigoneError
+
+app = typer.Typer(
+    help="Imitation studies: what did a student get from its teacher, capability or only style?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
+
+
+def commands() -> ModuleType:
+    """What the commands do, loaded when one runs: `--help` stays quick."""
+    return discover.load("epigone.commands")
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="A recipe of epigone.studies, e.g. testbed.")],
+    root: Root = Path("runs"),
+    seeds: Annotated[int, typer.Option(help="Seeds of every arm (0: the recipe's own choice).")] = 0,
+    scale: Annotated[str, typer.Option(help="full, or small for a try that measures nothing.")] = "full",
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    as_json: Json = False,
+) -> None:
+    """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
+    outcome = commands().run_study(name, root, seeds=seeds, scale=scale, num_workers=workers, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(outcome))
+
+
+@app.command()
+def run(
+    verb: Annotated[
+        str, typer.Argument(help="A stage: simulate, collect, curate, tokenize, train, generate, evaluate, judge.")
+    ],
+    spec: Annotated[Path, typer.Argument(help="The stage's spec as JSON (see any artifact's spec.json).")],
+    root: Root = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Run one stage from a spec file and print where its artifact is."""
+    folder = commands().run_stage(verb, spec, root)
+    typer.echo(json.dumps({"artifact": str(folder)}) if as_json else str(folder))
+
+
+@app.command()
+def show(
+    artifact: Annotated[Path, typer.Argument(help="An artifact's folder.")],
+    rows: Annotated[int, typer.Option(help="How many records.")] = 3,
+    skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Look into an artifact: spec, counts, records; blocks with their loss mask in colour."""
+    commands().show_artifact(artifact, num_rows=rows, skip=skip, as_json=as_json)
+
+
+@app.command()
+def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
+    """Re-hash every artifact under the root."""
+    counts = commands().verify_root(root)
+    typer.echo(
+        json.dumps(counts) if as_json else f"{counts['num_artifacts']} artifacts, {counts['num_files']} files: whole"
+    )
+
+
+def main() -> None:
+    """Entry point: errors as one clear message and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except EpigoneError as error:
+        typer.echo(f"epigone: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.exceptions.Exit, click.Abort) as stop:
+        sys.exit(getattr(stop, "exit_code", 130))

@@ -1,0 +1,173 @@
+"""What each command does: spec -> stages -> artifacts, with progress that people can look at.
+
+In: parsed arguments. Out: plain values for `--json`; progress on standard error, bars on a terminal, plain lines elsewhere.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from epigone import discover
+from epigone.errors import ArtifactError, SpecError
+from epigone.executors.local import Local
+from epigone.interfaces import StageSpec
+from epigone.spec import Resolver, read_stage
+from epigone.store import Store, verify
+from epigone.study import Outcome, Study, TimeLeft, plan, run
+from epigone.tokens.packing import load_blocks
+
+
+def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int, quiet: bool) -> dict[str, object]:
+    """Run a study and say where its report is. Raises EpigoneError."""
+    study = discover.recipe(name)(seeds=seeds, scale=scale)
+    assert isinstance(study, Study)
+    store = Store(root)
+    console = Console(stderr=True, quiet=quiet)
+    missing = plan(study, store).missing
+    with _progress(console, missing, num_workers) as on_event:
+        outcome = run(study, store, Local(str(root), num_workers), on_event)
+    _print_outcome(outcome, console)
+    return {
+        "report": str(outcome.report),
+        "num_stages": outcome.num_stages,
+        "num_run": outcome.num_run,
+        "wall_seconds": round(outcome.wall_seconds, 1),
+        "peak_memory_bytes": int(outcome.peak_memory_bytes),
+        "seconds_by_kind": {kind: round(seconds, 1) for kind, seconds in outcome.seconds_by_kind.items()},
+    }
+
+
+class _progress:  # noqa: N801 (a context)
+    """A bar with the time left on a terminal; elsewhere a plain line now and then."""
+
+    def __init__(self, console: Console, missing: list[StageSpec], num_workers: int) -> None:
+        self.console = console
+        self.left = TimeLeft(missing, num_workers)
+        self.resolver = Resolver()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+        )
+        self.bar = Progress(*columns, TextColumn("{task.fields[left]}"), console=console, transient=True)
+        self.task = self.bar.add_task("starting", total=self.left.total or 1.0, count="", left="")
+        self.printed = 0.0
+
+    def __enter__(self) -> Callable[[str, StageSpec], None]:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self.on_event
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()
+
+    def on_event(self, event: str, stage: StageSpec) -> None:
+        """Move on."""
+        name = self.resolver.id(stage).rpartition("--")[0]
+        if event == "start":
+            self.bar.update(self.task, description=name)
+            return
+        self.left.finish(stage)
+        count = f"{self.left.num_done}/{self.left.num_stages}"
+        left = f"about {_minutes(self.left.seconds())} left"
+        self.bar.update(self.task, completed=self.left.done, count=count, left=left)
+        plain_due = not self.console.is_terminal and self.left.elapsed() - self.printed > 10
+        if event == "failed" or plain_due:
+            self.printed = self.left.elapsed()
+            self.console.print(f"{_minutes(self.printed)}  {count} {event} {name}, {left}", highlight=False)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _print_outcome(outcome: Outcome, console: Console) -> None:
+    if outcome.num_run:
+        table = Table("artifacts", "worker time", box=None)
+        for kind, seconds in outcome.seconds_by_kind.items():
+            table.add_row(kind, _minutes(seconds))
+        console.print(table)
+        memory = outcome.peak_memory_bytes / 2**30
+        console.print(f"{outcome.num_run} of {outcome.num_stages} stages run, workers' peak memory {memory:.2f} GiB")
+    else:
+        console.print(f"all {outcome.num_stages} stages were there already")
+    console.print(f"{_minutes(outcome.wall_seconds)} min. Report: {outcome.report}", highlight=False, soft_wrap=True)
+
+
+def run_stage(verb: str, spec: Path, root: Path) -> Path:
+    """Run one stage from its spec file, and the stages nested in it that are missing."""
+    stage = read_stage(spec, verb)
+    store = Store(root)
+    missing = plan(Study(verb, stage), store).missing
+    if missing:
+        Local(str(root), 1).run(missing, lambda event, which: None)
+    return store.path(stage)
+
+
+def verify_root(root: Path) -> dict[str, int]:
+    """Re-hash all artifacts under a root. Raises ArtifactError naming the first file that differs."""
+    if not root.is_dir():
+        raise SpecError(f"there is no folder {root}; give the root of the artifacts with --root")
+    folders = sorted(done.parent for done in root.glob("*/*/DONE"))
+    return {"num_artifacts": len(folders), "num_files": sum(verify(folder) for folder in folders)}
+
+
+def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool) -> None:
+    """Print an artifact's spec, counts and some records. Raises ArtifactError where it is none."""
+    if not (folder / "DONE").exists():
+        raise ArtifactError(f"{folder} is no artifact (no DONE file); give a folder such as runs/scores/NAME--HASH")
+    parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "summary")}
+    rows = _records(folder, num_rows, skip)
+    if as_json:
+        sys.stdout.write(json.dumps(parts | {"records": rows}) + "\n")
+        return
+    console = Console()
+    console.print_json(json.dumps(parts))
+    for row in rows:
+        console.rule()
+        console.print_json(json.dumps(row))
+    if (folder / "tokens.npy").exists():
+        _show_blocks(folder, num_rows, skip, console)
+
+
+def _records(folder: Path, num_rows: int, skip: int) -> list[object]:
+    path = folder / "records.jsonl"
+    if not path.exists():
+        return []
+    with path.open() as handle:
+        return [json.loads(line) for line in islice(handle, skip, skip + num_rows)]
+
+
+def _show_blocks(folder: Path, num_rows: int, skip: int, console: Console) -> None:
+    """Blocks token by token: what is learnt in green, what is only read in grey, a bar at every border of documents."""
+    spec = json.loads((folder / "spec.json").read_text())["spec"]
+    tokenizer = _tokenizer_of(folder, cast(dict[str, str], spec["tokenizer"]))
+    blocks = load_blocks(folder)
+    for row in range(skip, min(skip + num_rows, len(blocks))):
+        console.rule(f"block {row}")
+        previous = 0
+        for token, learnt, segment in zip(
+            blocks.tokens[row], blocks.loss_mask[row], blocks.segment_ids[row], strict=True
+        ):
+            if segment != previous:
+                console.print(" | ", style="bold", end="")
+            previous = segment
+            if segment:
+                console.print(
+                    tokenizer(int(token)) + " ", style="green" if learnt else "bright_black", end="", markup=False
+                )
+        console.print()
+
+
+def _tokenizer_of(folder: Path, source: dict[str, str]) -> Callable[[int], str]:
+    path = folder.parent.parent / source["artifact"] / source["path"] if "artifact" in source else Path(source["file"])
+    words = {number: word for word, number in json.loads(path.read_text())["model"]["vocab"].items()}
+    return lambda token: words.get(token, str(token))

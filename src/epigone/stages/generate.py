@@ -1,0 +1,61 @@
+"""generate: a model's answers to a file of prompts, once; style, facts and preference are all measured on these.
+
+In: a model (backend), prompts. Out: `generations/`: records.jsonl in the order of the prompts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from epigone import discover
+from epigone.interfaces import LanguageModel
+from epigone.records import Conversation, Generation, Prompt, SamplingParams
+from epigone.spec import Component, Input
+from epigone.store import write_records
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Options of a generation."""
+
+    model: Component
+    prompts: Input
+    name: str
+    """What the model is called in records."""
+    max_tokens: int = 128
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int = 0
+
+    kind: ClassVar[str] = "generations"
+    version: ClassVar[int] = 1
+
+    @property
+    def slug(self) -> str:
+        """Model and prompts."""
+        return f"{self.name}-{Path(self.prompts.path).stem}".replace("_", "-")
+
+    @property
+    def effort(self) -> float:
+        """Seconds on one core, roughly."""
+        return 3.0
+
+    def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
+        """Answer every prompt."""
+        model = self.model.make(inputs)
+        assert isinstance(model, LanguageModel)
+        rows = discover.make("formats", "messages", {}).read(inputs(self.prompts))  # pyright: ignore[reportAttributeAccessIssue]
+        prompts = [Prompt(row.id, messages=row.messages) for row in rows if isinstance(row, Conversation)]
+        sampling = SamplingParams(max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed)
+        completions = model.generate(prompts, sampling)
+        records = [
+            Generation(p.id, p.messages, c.text, c.finish_reason, self.name)
+            for p, c in zip(prompts, completions, strict=True)
+        ]
+        write_records(out / "records.jsonl", records)
+        return {
+            "num_prompts": len(prompts),
+            "num_empty": sum(not r.text.strip() for r in records),
+            "num_cut": sum(r.finish_reason == "length" for r in records),
+        }

@@ -1,0 +1,123 @@
+"""report: scores and judgments of a study's models -> findings, one HTML file, figures and tables with their CSV.
+
+In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/. Holds derived
+figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from epigone.formats.messages import read_prompts
+from epigone.interfaces import FactChecker, StageSpec
+from epigone.records import Arm, Generation, Judgment, Prediction, Response, Score
+from epigone.reporting.document import render
+from epigone.reporting.findings import ModelData, build_findings
+from epigone.spec import Component, Input, Resolver
+from epigone.store import read_records, read_summary, write_json, write_text
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """The artifacts of one model: scores by benchmark, answers to the free prompts, judgments, its training."""
+
+    arm: Arm
+    seed: int
+    scores: tuple[tuple[str, StageSpec], ...]
+    answers: StageSpec | None = None
+    judgments: StageSpec | None = None
+    training: tuple[StageSpec, ...] = ()
+    """Its train stages, base first."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Options of a report."""
+
+    title: str
+    name: str
+    models: tuple[ModelInputs, ...]
+    prompts: Input
+    """The free prompts, for the examples."""
+    checker: Component
+    """Tells right claims from wrong ones."""
+    predictions: tuple[Prediction, ...] = ()
+    """Written down before the first full run."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know about this study."""
+
+    kind: ClassVar[str] = "studies"
+    version: ClassVar[int] = 1
+
+    @property
+    def slug(self) -> str:
+        """The study's name."""
+        return self.name
+
+    @property
+    def effort(self) -> float:
+        """Seconds on one core, roughly."""
+        return 15.0
+
+    def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
+        """Build the findings and draw them."""
+        checker = self.checker.make(inputs)
+        assert isinstance(checker, FactChecker)
+        prompts = {p.id: p.messages[-1].content for p in read_prompts(inputs(self.prompts))}
+        findings = build_findings(
+            [_load(model, inputs) for model in self.models],
+            self.predictions,
+            title=self.title,
+            study_id=Resolver().id(self),
+            checker=checker,
+            prompts=prompts,
+            notes=self.notes,
+        )
+        for name, content in render(findings).items():
+            write_text(out / name, content)
+        write_json(out / "findings.json", json.loads(json.dumps(dataclasses.asdict(findings))))
+        return {"num_models": len(self.models), "num_results": len(findings.results)}
+
+
+def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
+    folders = {name: inputs(stage) for name, stage in model.scores}
+    judgments: dict[float, list[Judgment]] = {}
+    if model.judgments is not None:
+        for judgment in read_records(inputs(model.judgments) / "records.jsonl", Judgment):
+            judgments.setdefault(expertise_of(judgment.rater), []).append(judgment)
+    return ModelData(
+        arm=model.arm,
+        seed=model.seed,
+        scores={name: read_records(folder / "records.jsonl", Score) for name, folder in folders.items()},
+        protocols={name: str(read_summary(folder)["protocol"]) for name, folder in folders.items()},
+        answers=_answers(model.answers, inputs),
+        judgments=judgments,
+        tokens=_tokens(model.training, inputs),
+    )
+
+
+def expertise_of(rater: str) -> float:
+    """The expertise that a simulated rater's name carries (`simulated-e0.25-r1` -> 0.25)."""
+    return float(rater.split("-e")[1].split("-")[0])
+
+
+def _answers(stage: StageSpec | None, inputs: Callable[[object], Path]) -> dict[str, str]:
+    if stage is None:
+        return {}
+    cls = Response if stage.kind == "responses" else Generation
+    return {row.prompt_id: row.text for row in read_records(inputs(stage) / "records.jsonl", cls)}
+
+
+def _tokens(training: tuple[StageSpec, ...], inputs: Callable[[object], Path]) -> dict[str, float]:
+    """Real token counts and steps over all train stages of a model; clocks stay behind."""
+    totals: dict[str, float] = {}
+    for stage in training:
+        for key, value in read_summary(inputs(stage)).items():
+            if key.startswith("num_") and isinstance(value, int | float):
+                totals[key] = totals.get(key, 0.0) + value
+            elif key == "peak_learning_rate" and isinstance(value, int | float):
+                totals[key] = float(value)
+    return totals

@@ -1,0 +1,129 @@
+"""train: blocks -> a checkpoint, from random weights (a base model) or from another checkpoint (a student).
+
+In: blocks, a tokenizer, perhaps a checkpoint to start from and pre-training blocks to replay (section 4.1, and the open
+question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bit-identically after an interruption.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import jax
+
+from epigone.errors import SpecError
+from epigone.interfaces import StageSpec
+from epigone.models import llama, params
+from epigone.models.family import Model
+from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.spec import Artifact, Input
+from epigone.tokens.chat_template import ChatTokens
+from epigone.tokens.packing import Blocks, empty_blocks, load_blocks
+from epigone.tokens.tokenizer import Tokenizer
+from epigone.training.embeddings import init_token_embeddings
+from epigone.training.loop import train
+from epigone.training.optimizer import Recipe
+from epigone.training.treatments.replay import Replay
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a model made from random weights; LLaMA family."""
+
+    width: int
+    num_layers: int = 3
+    head_width: int = 16
+    max_positions: int = 192
+
+
+@dataclass(frozen=True)
+class Train:
+    """Options of a training run. Either `size` (from random weights) or `start` (from a checkpoint)."""
+
+    blocks: StageSpec | Artifact | None
+    """What is learnt; None trains on replayed text alone."""
+    tokenizer: Input
+    recipe: Recipe
+    name: str
+    size: Size | None = None
+    start: StageSpec | Artifact | None = None
+    replay: Replay | None = None
+    """How much pre-training text is mixed in."""
+    replay_blocks: StageSpec | Artifact | None = None
+    seed: int = 0
+    """Of the random weights and of the order of the blocks."""
+    role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
+    """A student's role tokens start as the mean of these tokens' embeddings."""
+
+    kind: ClassVar[str] = "checkpoints"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if (self.size is None) == (self.start is None):
+            raise SpecError(f"{self.name}: give either `size` (random weights) or `start` (a checkpoint)")
+        if (self.replay is None) != (self.replay_blocks is None):
+            raise SpecError(f"{self.name}: `replay` and `replay_blocks` belong together")
+        if self.blocks is None and self.replay is None:
+            raise SpecError(f"{self.name}: there is nothing to train on; give `blocks`, `replay`, or both")
+
+    @property
+    def slug(self) -> str:
+        """The model's name."""
+        return self.name
+
+    @property
+    def effort(self) -> float:
+        """Seconds on one core, roughly: bases are the long way."""
+        return 30.0 * (self.size.width / 64) ** 0.9 if self.size else 6.0
+
+    def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
+        """Train and write the checkpoint; returns real token counts, steps and losses."""
+        tokenizer = Tokenizer.load(inputs(self.tokenizer))
+        start = self._start(inputs, tokenizer)
+        blocks, counts = self._mixture(inputs)
+        state = out / "state"
+        trained, log = train(
+            start.params, start.family, start.config, blocks, self.recipe, seed=self.seed, state_folder=state
+        )
+        save_checkpoint(out, start.config, trained)
+        tokenizer.save(out)
+        ChatTokens(tokenizer).save(out)
+        return counts | {
+            "num_params": params.num_params(start.family.param_tree(start.config)),
+            "num_steps": log.num_steps,
+            "peak_learning_rate": log.peak_learning_rate,
+            "first_loss": log.first_loss,
+            "last_loss": log.last_loss,
+        }
+
+    def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
+        if self.size is not None:
+            config = _llama(self.size, tokenizer.vocab_size)
+            return Model(llama, config, params.init(llama.param_tree(config), jax.random.key(self.seed)))
+        start = load_checkpoint(inputs(self.start))
+        rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
+        return start._replace(params=init_token_embeddings(start.params, rows))
+
+    def _mixture(self, inputs: Callable[[object], Path]) -> tuple[Blocks, dict[str, object]]:
+        replayed = load_blocks(inputs(self.replay_blocks)) if self.replay_blocks is not None else None
+        blocks = load_blocks(inputs(self.blocks)) if self.blocks is not None else None
+        own = blocks.num_tokens if blocks is not None else 0
+        if blocks is None:
+            assert replayed is not None
+            blocks = empty_blocks(0, replayed.length)
+        mixed = self.replay.apply(blocks, replayed, seed=self.seed) if self.replay and replayed is not None else blocks
+        kind = "num_pretrain_tokens" if self.size is not None else "num_imitation_tokens"
+        return mixed, {kind: own, "num_replay_tokens": mixed.num_tokens - own}
+
+
+def _llama(size: Size, vocab_size: int) -> llama.Config:
+    return llama.Config(
+        vocab_size=vocab_size,
+        width=size.width,
+        num_layers=size.num_layers,
+        num_heads=size.width // size.head_width,
+        num_kv_heads=size.width // size.head_width,
+        hidden_width=round(size.width * 8 / 3 / 16) * 16,
+        max_positions=size.max_positions,
+        tie_embeddings=True,
+    )

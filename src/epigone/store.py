@@ -1,0 +1,255 @@
+"""Artifact folders: the only writer of records.
+
+    ROOT/<kind>/<slug>--<hash8>/   spec.json  records.*  dropped.jsonl  summary.json  DONE (written last: checksums)
+    ROOT/.staging/...              where an artifact is built; kept over interruptions, so a stage may go on there
+
+In: specs and records. Out: folders that are whole or not there. A build is published by one rename.
+"""
+
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+import types
+import typing
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar, cast
+
+import polars
+
+import epigone
+from epigone.errors import ArtifactError, SpecError, WorkError
+from epigone.interfaces import StageSpec
+from epigone.records import Conversation
+from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
+
+T = TypeVar("T")
+
+
+class Store:
+    """The artifacts under one root folder."""
+
+    def __init__(self, root: Path, resolver: Resolver | None = None) -> None:
+        self.root = root
+        self.resolver = resolver or Resolver()
+
+    def path(self, source: object) -> Path:
+        """Where a stage's artifact, or an Input inside one, lies. Raises ArtifactError where it does not exist yet."""
+        if isinstance(source, Input):
+            path = Path(source.path) if source.of is None else self.path(source.of) / source.path
+            if not path.exists():
+                raise ArtifactError(f"there is no {path}; check the path, or build its artifact first")
+            return path
+        if not isinstance(source, Artifact) and not is_stage(source):
+            raise SpecError(f"{source!r} is neither a stage nor an artifact nor a file")
+        folder = self.folder(source)
+        if not (folder / "DONE").exists():
+            raise ArtifactError(f"artifact {folder} is not there (no DONE file); run the stage that builds it")
+        return folder
+
+    def folder(self, source: StageSpec | Artifact) -> Path:
+        """The folder of an artifact, whether it exists or not."""
+        return self.root / self.resolver.id(source)
+
+    def is_done(self, spec: StageSpec) -> bool:
+        """Whether the artifact is whole. Raises ArtifactError where it is corrupt or belongs to another spec."""
+        folder = self.folder(spec)
+        if not (folder / "DONE").exists():
+            return False
+        check_sizes(folder)
+        stored = _load_json(folder / "spec.json")
+        if stored.get("spec") != json.loads(canonical_json(self.resolver.resolve(spec))):
+            raise ArtifactError(f"{folder} was built from another spec (hash collision); move it away and run again")
+        return True
+
+    def build(self, spec: StageSpec) -> Path:
+        """Build and publish the artifact unless it is there. Raises WorkError on a full disk."""
+        folder = self.folder(spec)
+        with self._locked(spec):
+            if self.is_done(spec):
+                return folder
+            if folder.exists():
+                raise ArtifactError(
+                    f"{folder} exists without DONE, which epigone never leaves; move it away and run again"
+                )
+            staging = self.root / ".staging" / self.resolver.id(spec)
+            try:
+                staging.mkdir(parents=True, exist_ok=True)
+                self._fill(spec, staging)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                staging.rename(folder)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise WorkError(
+                        f"disk full while building {folder}; free space and run the same command"
+                    ) from error
+                raise
+        return folder
+
+    def _fill(self, spec: StageSpec, staging: Path) -> None:
+        started = time.monotonic()
+        summary = spec.run(self.path, staging)
+        summary |= {"wall_seconds": round(time.monotonic() - started, 3), "finished_unix": int(time.time())}
+        resolved = self.resolver.resolve(spec)
+        write_json(staging / "spec.json", {"spec": resolved, "epigone": epigone.__version__})
+        write_json(staging / "summary.json", summary)
+        _write_done(staging)
+
+    @contextmanager
+    def _locked(self, spec: StageSpec) -> Generator[None, None, None]:
+        lock = self.root / ".staging" / (self.resolver.id(spec).replace("/", "--") + ".lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def check_sizes(folder: Path) -> None:
+    """Raise ArtifactError unless every file of the artifact has the size that DONE says."""
+    for name, entry in _done_entries(folder).items():
+        file = folder / name
+        size = file.stat().st_size if file.exists() else None
+        if size != entry["bytes"]:
+            found = "is missing" if size is None else f"has {size} bytes"
+            raise ArtifactError(
+                f"{file} {found}, DONE says {entry['bytes']}; delete {folder} and run the command again"
+            )
+
+
+def verify(folder: Path) -> int:
+    """Re-hash every file of an artifact; returns how many. Raises ArtifactError naming the first that differs."""
+    check_sizes(folder)
+    entries = _done_entries(folder)
+    for name, entry in entries.items():
+        if _sha256(folder / name) != entry["sha256"]:
+            raise ArtifactError(f"{folder / name} is not what DONE says (sha256); delete {folder} and run again")
+    return len(entries)
+
+
+def _done_entries(folder: Path) -> dict[str, dict[str, int | str]]:
+    files = _load_json(folder / "DONE").get("files")
+    if not isinstance(files, dict):
+        raise ArtifactError(f"{folder / 'DONE'} has no list of files; delete {folder} and run the command again")
+    return cast(dict[str, dict[str, int | str]], files)
+
+
+def _write_done(folder: Path) -> None:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "DONE")
+    entries = {str(p.relative_to(folder)): {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files}
+    write_json(folder / "DONE", {"files": entries})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _load_json(path: Path) -> dict[str, object]:
+    try:
+        value: object = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read ({error}); delete {path.parent} and run the command again"
+        ) from error
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path} holds no JSON object; delete {path.parent} and run the command again")
+    return cast(dict[str, object], value)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented, sorted JSON, written whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str | bytes) -> None:
+    """A file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as handle:
+        handle.write(text.encode() if isinstance(text, str) else text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.rename(path)
+
+
+def write_records(path: Path, rows: Iterable[object]) -> int:
+    """Dataclass rows as JSON lines, in order; returns how many."""
+    lines = [json.dumps(dataclasses.asdict(row), ensure_ascii=False) for row in rows]  # pyright: ignore[reportArgumentType]
+    write_text(path, "".join(line + "\n" for line in lines))
+    return len(lines)
+
+
+def read_records(path: Path, cls: type[T]) -> list[T]:
+    """The rows of a records file. Raises ArtifactError naming file, row and field."""
+    rows: list[T] = []
+    try:
+        with path.open() as handle:
+            for line in handle:
+                rows.append(cast(T, decode(cls, json.loads(line))))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path}, row {len(rows) + 1}: not a {cls.__name__}: {error}") from error
+    return rows
+
+
+def decode(annotation: object, value: object) -> object:
+    """Plain JSON data -> the record that an annotation describes (dataclasses, tuples, dicts of plain values)."""
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{value!r} is not an object")
+        hints = _hints(annotation)
+        entries = cast(Mapping[str, object], value)
+        return annotation(**{k: decode(hints[k], v) for k, v in entries.items()})
+    if typing.get_origin(annotation) is tuple and isinstance(value, list):
+        args = typing.get_args(annotation)
+        items = cast(list[object], value)
+        inner = args[:1] * len(items) if len(args) == 2 and args[1] is Ellipsis else args
+        return tuple(decode(a, v) for a, v in zip(inner, items, strict=True))
+    if isinstance(annotation, types.UnionType) and value is not None:
+        return decode(typing.get_args(annotation)[0], value)
+    return value
+
+
+_HINTS: dict[type, dict[str, object]] = {}
+
+
+def _hints(cls: type) -> dict[str, object]:
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def write_dataset(path: Path, conversations: Iterable[Conversation]) -> int:
+    """Conversations as Parquet (zstd): columns id, messages (list of role, content), source."""
+    rows = [dataclasses.asdict(c) for c in conversations]
+    message = polars.Struct({"role": polars.String, "content": polars.String})
+    schema = {"id": polars.String, "messages": polars.List(message), "source": polars.String}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    polars.DataFrame(rows, schema=schema).write_parquet(path, compression="zstd")
+    return len(rows)
+
+
+def read_dataset(path: Path) -> list[Conversation]:
+    """The conversations of a dataset, in order. Raises ArtifactError where the file is not such a dataset."""
+    try:
+        rows = polars.read_parquet(path).to_dicts()
+        return [cast(Conversation, decode(Conversation, row)) for row in rows]
+    except (OSError, KeyError, TypeError, polars.exceptions.PolarsError) as error:
+        raise ArtifactError(f"{path} is not a dataset of conversations: {error}") from error
+
+
+def discard_staging(root: Path) -> None:
+    """Remove what interrupted builds left behind."""
+    shutil.rmtree(root / ".staging", ignore_errors=True)
+
+
+def read_summary(folder: Path) -> dict[str, object]:
+    """An artifact's counts."""
+    return _load_json(folder / "summary.json")
