@@ -1,0 +1,76 @@
+"""Stated facts: what a free answer claims, and how much of it is true. Figure 2 of the paper, in numbers.
+
+In: prompts as JSON lines {"id", "messages"} and a fact checker. Out: one Score a prompt, the answer kept.
+Source: Figure 2 and section 4.4 of the paper (arXiv 2305.15717): the same form as the teacher's, the facts wrong.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from epigone.errors import DataError
+from epigone.interfaces import FactChecker, LikelihoodModel
+from epigone.metrics.answers import protocol_id
+from epigone.records import Item, Message, Prompt, SamplingParams, Score
+from epigone.rows import messages_field, read_rows, text_field
+
+
+@dataclass(frozen=True)
+class StatedFacts:
+    """Claims of free answers: num_claims, num_right, num_wrong; right_share only where something was claimed.
+
+    An answer without claims is no wrong answer: show claims per answer beside the share that is right.
+    """
+
+    path: str | Path
+    """Prompts as JSON lines {"id", "messages"}, the last message the user's."""
+    checker: FactChecker
+    """Who finds the claims and says whether they are true; part of the protocol id."""
+    max_tokens: int = 160
+    """Longest answer in tokens."""
+    limit: int | None = None
+    """Ask only the first `limit` prompts."""
+
+    @property
+    def protocol(self) -> str:
+        """`stated-facts--hash`, over the checker and the sampling."""
+        return protocol_id("stated-facts", checker=self.checker, sampling=self._sampling())
+
+    def items(self) -> list[Item]:
+        """The prompts in file order, `question` being the user's last message. Raises DataError."""
+        return [Item(prompt.id, prompt.messages[-1].content) for prompt in self.prompts()]
+
+    def prompts(self) -> list[Prompt]:
+        """The prompts with all their messages. Raises DataError naming file and row."""
+        rows = read_rows(Path(self.path))
+        return [_prompt(row, f"{self.path}: row {number}") for number, row in rows][: self.limit]
+
+    def run(self, model: LikelihoodModel) -> list[Score]:
+        """One Score a prompt, in order."""
+        prompts = self.prompts()
+        completions = model.generate(prompts, self._sampling())
+        return [self._score(prompt, completion.text) for prompt, completion in zip(prompts, completions)]
+
+    def _sampling(self) -> SamplingParams:
+        return SamplingParams(max_tokens=self.max_tokens)
+
+    def _score(self, prompt: Prompt, reply: str) -> Score:
+        claims = self.checker.check(reply)
+        metrics = {
+            "num_claims": float(len(claims)),
+            "num_right": float(sum(claims)),
+            "num_wrong": float(len(claims) - sum(claims)),
+        }
+        if claims:
+            metrics["right_share"] = sum(claims) / len(claims)
+        return Score(prompt.id, metrics, "\n\n".join(_shown(m) for m in prompt.messages), reply)
+
+
+def _prompt(row: dict[str, object], where: str) -> Prompt:
+    messages = messages_field(row, where)
+    if messages[-1].role != "user":
+        raise DataError(f"{where}: the last message is the {messages[-1].role}'s; a prompt ends in the user's")
+    return Prompt(text_field(row, "id", where), messages=messages)
+
+
+def _shown(message: Message) -> str:
+    return message.content if message.role == "user" else f"[{message.role}] {message.content}"
