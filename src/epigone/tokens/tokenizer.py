@@ -1,0 +1,85 @@
+"""Text <-> token ids, by a Hugging Face tokenizer.json.
+
+In: the tokenizer.json of any model. Out: plain ids. Text is only ever text: a control token (`<|end|>`, `<s>` ...)
+that is spelt out inside it never becomes that token's id; whoever wants the token asks for `id("<|end|>")`. Source:
+https://huggingface.co/docs/tokenizers (file format).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import tokenizers
+
+from epigone.errors import DataError, SpecError
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A loaded tokenizer.json. Control tokens are its special added tokens, but for the one for unknown words."""
+
+    backend: tokenizers.Tokenizer
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """From a tokenizer.json or a folder that holds one. Raises DataError where there is none or it is broken."""
+        file = path / "tokenizer.json" if path.is_dir() else path
+        if not file.is_file():
+            raise DataError(f"{file}: no such file; expected a Hugging Face tokenizer.json or a folder that holds one")
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong in the file
+            raise DataError(f"{file}: not a Hugging Face tokenizer.json: {error}") from error
+        backend.no_truncation()
+        backend.no_padding()
+        return cls(backend)
+
+    def __post_init__(self) -> None:
+        """Spelt-out added tokens are text from here on (word-level vocabularies need `_as_text` on top)."""
+        self.backend.encode_special_tokens = True
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        return self.backend.get_vocab_size(with_added_tokens=True)
+
+    @cached_property
+    def control_ids(self) -> frozenset[int]:
+        """Ids that `encode` never gives."""
+        unknown = getattr(self.backend.model, "unk_token", None)
+        added = self.backend.get_added_tokens_decoder()
+        return frozenset(id_ for id_, token in added.items() if token.special and token.content != unknown)
+
+    def id(self, token: str) -> int:
+        """The id of one vocabulary entry. Raises SpecError where it is absent."""
+        found = self.backend.token_to_id(token)
+        if found is None:
+            control = sorted(str(self.backend.id_to_token(i)) for i in self.control_ids)
+            raise SpecError(f"the tokenizer has no token {token!r}; its control tokens: {', '.join(control) or 'none'}")
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text; nothing is put before or after it."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of every text, in order."""
+        encoded = [e.ids for e in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [
+            ids if self.control_ids.isdisjoint(ids) else self._as_text(text)
+            for text, ids in zip(texts, encoded, strict=True)
+        ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, without control tokens."""
+        return self.backend.decode(list(ids), skip_special_tokens=True)
+
+    def _as_text(self, text: str) -> list[int]:
+        """Ids of a text that spells out control tokens: a blank after their first character breaks them up."""
+        encoding = self.backend.encode(text, add_special_tokens=False)
+        for id_, (start, _) in reversed(list(zip(encoding.ids, encoding.offsets, strict=True))):
+            if id_ in self.control_ids:
+                text = f"{text[: start + 1]} {text[start + 1 :]}"
+        ids = self.backend.encode(text, add_special_tokens=False).ids
+        return [id_ for id_ in ids if id_ not in self.control_ids]  # a control token of one character cannot be broken
