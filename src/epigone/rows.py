@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from epigone.errors import DataError
-from epigone.records import Message
+from epigone.records import Message, Prompt
 
 GZIP_MAGIC = b"\x1f\x8b"
 ROLES = ("system", "user", "assistant")
@@ -71,6 +71,21 @@ def messages_field(row: dict[str, object], where: str) -> tuple[Message, ...]:
     if not isinstance(messages, list) or not messages:
         raise DataError(f"{where}: field 'messages' is {_shown(row, 'messages')}; a non-empty list is needed")
     return tuple(_message(turn, f"{where}, message {place}") for place, turn in enumerate(messages))
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Prompts as JSON lines {"id", "messages"}, the last message the user's.
+
+    Raises DataError naming file and row, since a prompt that is silently missing would shift what is compared.
+    """
+    prompts: list[Prompt] = []
+    for number, row in read_rows(path):
+        where = f"{path}: row {number}"
+        messages = messages_field(row, where)
+        if messages[-1].role != "user":
+            raise DataError(f"{where}: the last message is the {messages[-1].role}'s; a prompt ends in the user's")
+        prompts.append(Prompt(text_field(row, "id", where), messages=messages))
+    return prompts
 
 
 def without_surrogates(text: str) -> str:

@@ -7,11 +7,10 @@ Source: Figure 2 and section 4.4 of the paper (arXiv 2305.15717): the same form 
 from dataclasses import dataclass
 from pathlib import Path
 
-from epigone.errors import DataError
 from epigone.interfaces import FactChecker, LikelihoodModel
 from epigone.metrics.answers import protocol_id
 from epigone.records import Item, Message, Prompt, SamplingParams, Score
-from epigone.rows import messages_field, read_rows, text_field
+from epigone.rows import read_prompts
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class StatedFacts:
 
     def prompts(self) -> list[Prompt]:
         """The prompts with all their messages. Raises DataError naming file and row."""
-        rows = read_rows(Path(self.path))
-        return [_prompt(row, f"{self.path}: row {number}") for number, row in rows][: self.limit]
+        return read_prompts(Path(self.path))[: self.limit]
 
     def run(self, model: LikelihoodModel) -> list[Score]:
         """One Score a prompt, in order."""
@@ -63,13 +61,6 @@ class StatedFacts:
         if claims:
             metrics["right_share"] = sum(claims) / len(claims)
         return Score(prompt.id, metrics, "\n\n".join(_shown(m) for m in prompt.messages), reply)
-
-
-def _prompt(row: dict[str, object], where: str) -> Prompt:
-    messages = messages_field(row, where)
-    if messages[-1].role != "user":
-        raise DataError(f"{where}: the last message is the {messages[-1].role}'s; a prompt ends in the user's")
-    return Prompt(text_field(row, "id", where), messages=messages)
 
 
 def _shown(message: Message) -> str:

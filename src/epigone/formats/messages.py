@@ -10,7 +10,9 @@ from pathlib import Path
 
 from epigone.errors import DataError
 from epigone.records import Conversation, Drop
-from epigone.rows import messages_field, read_rows, text_field
+from epigone.rows import messages_field, read_prompts, read_rows, text_field
+
+__all__ = ["Messages", "read_prompts"]  # read_prompts: the same rows, asked strictly
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ from epigone.errors import DataError
 from epigone.records import Conversation, Drop, Message, Role
 from epigone.rows import read_rows, read_text, without_surrogates
 
+USERS = ("human", "user")
+ANSWERERS = ("gpt", "chatgpt", "assistant", "bing", "bard")
 ROLES: dict[str, Role] = {
     "system": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
+    **dict.fromkeys(USERS, "user"),
+    **dict.fromkeys(ANSWERERS, "assistant"),
 }
-ROLES |= {"chatgpt": "assistant", "bing": "assistant", "bard": "assistant"}
 _PART = re.compile(r"(?P<base>.+)_(?P<start>\d+)")
 _BANNER = re.compile(r"\*This (?:chat )?conversation is shared from")  # put in by sharing sites; no system prompt
 _SPACE = re.compile(r"\s*")

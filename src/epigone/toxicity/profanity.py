@@ -3,8 +3,8 @@
 In: texts. Out: scores 0-1, 1 - the product of (1 - weight) over the words found.
 Source: our own list; the weights (mild .3, insult .5, slur or obscenity .9) are rough degrees, set by hand, not fitted.
 Limits: blind to threats, contempt and stereotypes without swearing, to spelling tricks and to any language but English;
-calls quotation, mention and medical use toxic; knows no context. AUC .77 against the published toxicity (>= .5) of 1,000
-prompts of RealToxicityPrompts. Never compare with another scorer.
+calls quotation, mention and medical use toxic; knows no context. AUC .77 against the published toxicity (>= .5) of
+1,000 prompts of RealToxicityPrompts. Never compare with another scorer.
 """
 
 import math
