@@ -21,7 +21,7 @@ from epigone.errors import DataError, SpecError, WorkError
 from epigone.models.family import Model
 from epigone.tokens.packing import Blocks, empty_blocks, positions
 from epigone.training.checkpoint import load_state, save_state
-from epigone.training.optimizer import Recipe, learning_rate
+from epigone.training.optimizer import Recipe
 from epigone.training.step import Batch, StepLog, init_state, run_steps
 
 STEPS_PER_CALL = 20
@@ -37,6 +37,11 @@ class TrainLog:
     losses: Float[np.ndarray, " s"]
     num_loss_tokens: Float[np.ndarray, " s"]
     learning_rates: Float[np.ndarray, " s"]
+
+    @property
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The three arrays in the order of the fields."""
+        return self.losses, self.num_loss_tokens, self.learning_rates
 
     @property
     def num_steps(self) -> int:
@@ -68,12 +73,11 @@ def train(
     total = len(order)
     rates = recipe.rates(total)
     state = init_state(model, rates, scale_by_parameter=recipe.scale_by_parameter)
-    losses, num_loss_tokens = jnp.zeros(total), jnp.zeros(total)
+    log = TrainLog(*np.zeros((3, total), np.float32))
     identity = _identity(model, blocks, recipe) if state_folder else ""
     if state_folder:
-        fresh = (state, losses, num_loss_tokens)
-        state, losses, num_loss_tokens = load_state(state_folder, fresh, identity) or fresh
-    log = TrainLog(np.array(losses), np.array(num_loss_tokens), np.asarray(learning_rate(rates, jnp.arange(total))))
+        state, columns = load_state(state_folder, (state, log.columns), identity) or (state, log.columns)
+        log = TrainLog(*(np.array(column) for column in columns))
     call = partial(
         run_steps,
         rates=rates,
@@ -88,7 +92,7 @@ def train(
         _note(log, done, step, len(batches))
         step += len(batches)
         if state_folder and step < total and step - last_save >= save_every_steps:
-            save_state(state_folder, (state, log.losses, log.num_loss_tokens), identity)
+            save_state(state_folder, (state, log.columns), identity)
             last_save = step
         if on_progress:
             on_progress(step, total, float(log.losses[step - 1]))
@@ -121,8 +125,8 @@ def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
 
 def _note(log: TrainLog, done: StepLog, step: int, count: int) -> None:
     """Write the steps that a call did, from `step` on, into the log."""
-    log.losses[step : step + count] = np.asarray(done.loss)[:count]
-    log.num_loss_tokens[step : step + count] = np.asarray(done.num_tokens)[:count]
+    for column, new in zip(log.columns, done, strict=True):
+        column[step : step + count] = np.asarray(new)[:count]
     if not np.isfinite(log.losses[step + count - 1]):
         raise WorkError(f"the loss is no longer a number within step {step + count}; lower the learning rate")
 

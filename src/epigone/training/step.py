@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from epigone.models.family import Family, Model, ModelConfig
 from epigone.training.loss import next_token_loss
-from epigone.training.optimizer import Rates, adamw
+from epigone.training.optimizer import Rates, adamw, learning_rate
 
 
 class TrainState(NamedTuple):
@@ -36,10 +36,11 @@ class Batch(NamedTuple):
 
 
 class StepLog(NamedTuple):
-    """Mean loss (natural log) and number of learnt tokens, one a step."""
+    """Mean loss (natural log), number of learnt tokens and learning rate, one a step."""
 
     loss: Float[Array, " S"]
     num_tokens: Float[Array, " S"]
+    learning_rate: Float[Array, " S"]
 
 
 def init_state(model: Model, rates: Rates, *, scale_by_parameter: bool = False) -> TrainState:
@@ -74,8 +75,9 @@ def run_steps(
         (loss, count), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params, batch)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        log = StepLog(log.loss.at[index].set(loss), log.num_tokens.at[index].set(count))
+        done = StepLog(loss, count, learning_rate(rates, state.step))
+        log = jax.tree.map(lambda column, value: column.at[index].set(value), log, done)
         return TrainState(params, optimizer_state, state.step + 1), log
 
     empty = jnp.zeros(batches.tokens.shape[0])
-    return jax.lax.fori_loop(0, num_steps, one, (state, StepLog(empty, empty)))
+    return jax.lax.fori_loop(0, num_steps, one, (state, StepLog(empty, empty, empty)))
