@@ -1,6 +1,6 @@
 """What each command does: spec -> stages -> artifacts, with progress that people can look at.
 
-In: parsed arguments. Out: plain values for `--json`; progress on standard error, bars on a terminal, plain lines elsewhere.
+In: parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a terminal, else plain lines.
 """
 
 import json

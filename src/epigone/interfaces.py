@@ -1,11 +1,11 @@
-"""The Protocols: what each folder's components must be able to do. One page; a component is a frozen dataclass that fits.
+"""The Protocols: what each folder's components must be able to do; a component is a frozen dataclass that fits.
 
 `tests/contracts/` walks the folders and checks every component against these.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from epigone.records import (
     Completion,
@@ -115,15 +115,10 @@ class ChatTemplate(Protocol):
 class StageSpec(Protocol):
     """A verb with its options. Inputs are other StageSpecs in its fields; running it builds one artifact."""
 
-    @property
-    def kind(self) -> str:
-        """The folder of the artifacts that it builds, e.g. `checkpoints`."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """Raised when the stage's meaning changes; part of the artifact's id."""
-        ...
+    kind: ClassVar[str]
+    """The folder of the artifacts that it builds, e.g. `checkpoints`."""
+    version: ClassVar[int]
+    """Raised when the stage's meaning changes; part of the artifact's id."""
 
     @property
     def slug(self) -> str:

@@ -9,6 +9,8 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Verdict = Literal["a", "b", "tie"]
+ArmRole = Literal["teacher", "second_sample", "base", "student"]
+ArmData = Literal["none", "broad", "local_strict", "local_supported", "replay_only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +163,11 @@ class Estimate:
 class Arm:
     """One arm of a study: a cell without its seed. Token counts are the nominal amounts of the grid."""
 
-    role: Literal["teacher", "second_sample", "base", "student"]
+    role: ArmRole
     base: str
     num_params: int = 0
     pretrain_tokens: int = 0
-    data: Literal["none", "broad", "local_strict", "local_supported", "replay_only"] = "none"
+    data: ArmData = "none"
     imitation_tokens: int = 0
     replay_tokens: int = 0
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard, cast
@@ -57,12 +57,12 @@ class Component:
                 raise SpecError(f"{folder}/{name} has no option {option!r}; it has: {', '.join(sorted(allowed))}")
         return cls(folder, name, tuple(sorted(options.items())))
 
-    def make(self, paths: "typing.Callable[[object], Path]") -> object:
+    def make(self, paths: Callable[[object], Path]) -> object:
         """The component itself; Inputs and stages among the options become paths in text form."""
         return discover.make(self.folder, self.name, {k: _made(v, paths) for k, v in self.options})
 
 
-def _made(value: object, paths: "typing.Callable[[object], Path]") -> object:
+def _made(value: object, paths: Callable[[object], Path]) -> object:
     if isinstance(value, Component):
         return value.make(paths)
     if isinstance(value, Input | Artifact) or is_stage(value):

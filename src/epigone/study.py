@@ -49,7 +49,7 @@ def plan(study: Study, store: Store) -> Plan:
 
 
 def run(study: Study, store: Store, executor: Executor, on_event: Callable[[str, StageSpec], None]) -> Outcome:
-    """Run what is missing and return where the report lies. Raises EpigoneError (WorkError, ArtifactError, SpecError)."""
+    """Run what is missing and say where the report lies. Raises WorkError, ArtifactError or SpecError."""
     started = time.monotonic()
     planned = plan(study, store)
     spent: dict[str, float] = {}

@@ -15,7 +15,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 from epigone.errors import EpigoneError, WorkError
 from epigone.interfaces import StageSpec
@@ -91,10 +93,8 @@ class Local:
 
 def cache_folder() -> Path:
     """Where compiled programs are kept over runs."""
-    base = os.environ.get("EPIGONE_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "epigone"
-    )
-    return Path(base) / "compiled"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("EPIGONE_CACHE") or caches / "epigone") / "compiled"
 
 
 @dataclass
@@ -157,7 +157,7 @@ class _Schedule:
 
 @dataclass
 class _Worker:
-    process: multiprocessing.process.BaseProcess
+    process: BaseProcess
     connection: Connection
     stage: StageSpec | None = None
     peak_bytes: int = 0
@@ -169,7 +169,7 @@ class _Worker:
         process = context.Process(target=_work, args=(theirs, root, os.getpid()), daemon=True)
         process.start()
         theirs.close()
-        return cls(process, ours)
+        return cls(process, cast(Connection, ours))
 
     def give(self, stage: StageSpec) -> None:
         self.stage = stage

@@ -1,7 +1,7 @@
 """collect: ask a teacher every prompt and keep its answers (section 3 of the paper).
 
-In: prompts (JSONL with messages), a teacher. Out: `responses/`: records.jsonl, and sharegpt.json, the same dialogues in the
-format in which such data is published, so that curation reads them as it reads any dump.
+In: prompts (JSONL with messages), a teacher. Out: `responses/`: records.jsonl, and sharegpt.json, the same dialogues in
+the format in which such data is published, so that curation reads them as it reads any dump.
 """
 
 import json
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from epigone import discover
+from epigone.formats.messages import read_prompts
 from epigone.interfaces import LanguageModel
-from epigone.records import Completion, Conversation, Prompt, Response, SamplingParams
+from epigone.records import Completion, Prompt, Response, SamplingParams
 from epigone.spec import Component, Input
 from epigone.store import write_records, write_text
 
@@ -66,12 +66,6 @@ class Collect:
             model=self.name,
             sample=self.sample,
         )
-
-
-def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts from a file of conversations that end in a user turn."""
-    rows = discover.make("formats", "messages", {}).read(path)  # pyright: ignore[reportAttributeAccessIssue]
-    return [Prompt(row.id, messages=row.messages) for row in rows if isinstance(row, Conversation)]
 
 
 def sharegpt_json(responses: list[Response]) -> str:

@@ -1,6 +1,6 @@
 """curate: a raw dump -> a dataset that one can defend (section 3 and footnote 3 of the paper).
 
-In: a dump in a published format. Out: `datasets/`: records.parquet, dropped.jsonl with every reason; the ledger adds up.
+In: a dump in a published format. Out: `datasets/`: records.parquet, and dropped.jsonl with every reason.
 """
 
 from collections import Counter

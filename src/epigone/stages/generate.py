@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from epigone import discover
+from epigone.formats.messages import read_prompts
 from epigone.interfaces import LanguageModel
-from epigone.records import Conversation, Generation, Prompt, SamplingParams
+from epigone.records import Generation, SamplingParams
 from epigone.spec import Component, Input
 from epigone.store import write_records
 
@@ -45,8 +45,7 @@ class Generate:
         """Answer every prompt."""
         model = self.model.make(inputs)
         assert isinstance(model, LanguageModel)
-        rows = discover.make("formats", "messages", {}).read(inputs(self.prompts))  # pyright: ignore[reportAttributeAccessIssue]
-        prompts = [Prompt(row.id, messages=row.messages) for row in rows if isinstance(row, Conversation)]
+        prompts = read_prompts(inputs(self.prompts))
         sampling = SamplingParams(max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed)
         completions = model.generate(prompts, sampling)
         records = [

@@ -1,7 +1,7 @@
 """report: scores and judgments of a study's models -> findings, one HTML file, figures and tables with their CSV.
 
-In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/. Holds derived
-figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
+In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/. Holds
+derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
 """
 
 import dataclasses

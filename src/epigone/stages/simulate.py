@@ -1,6 +1,7 @@
 """simulate: write a simulated world's files, in the published formats, as one artifact.
 
-In: nothing but a seed and sizes. Out: `worlds/`: corpus, tokenizer, facts, benchmark files and prompts (docs/decisions/0001).
+In: nothing but a seed and sizes. Out: `worlds/`: corpus, tokenizer, facts, benchmark files and prompts
+(docs/decisions/0001).
 """
 
 from collections.abc import Callable

@@ -1,18 +1,17 @@
 """tokenize: a dataset or plain documents -> packed blocks (section 4.1: special tokens, loss on the outputs only).
 
-In: a `datasets/` artifact (chat form) or a file of documents, a tokenizer. Out: `blocks/`: mmap-able arrays. Amounts are
-nested: one seeded permutation, cut where its cumulative tokens reach `max_tokens`.
+In: a `datasets/` artifact (chat form) or a file of documents, a tokenizer. Out: `blocks/`: mmap-able arrays. Amounts
+are nested: one seeded permutation, cut where its cumulative tokens reach `max_tokens`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy
 
-from epigone import discover
-from epigone.errors import DataError
+from epigone.formats.documents import Documents
 from epigone.interfaces import StageSpec
 from epigone.records import Document
 from epigone.spec import Artifact, Input
@@ -52,28 +51,24 @@ class Tokenize:
         return 2.0
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
-        """Encode, order, cut, pack. Raises DataError where less than 90 % of `max_tokens` is there."""
+        """Encode, order, cut, pack. Raises DataError where fewer than `max_tokens` are there."""
         tokenizer = Tokenizer.load(inputs(self.tokenizer))
         chat = not isinstance(self.source, Input)
         sequences = self._dialogues(inputs, tokenizer) if chat else self._documents(inputs, tokenizer)
         order = numpy.random.default_rng(self.seed).permutation(len(sequences))
         ordered = [sequences[i] for i in order]
         taken = take_tokens(ordered, self.max_tokens) if self.max_tokens else ordered
-        num_tokens = sum(len(ids) for ids, _ in taken)
-        if num_tokens < 0.9 * self.max_tokens:
-            raise DataError(f"{self.name}: {num_tokens} tokens are there, {self.max_tokens} were asked for")
-        blocks = pack(taken, self.length, long_documents="truncate" if chat else "split")
-        save_blocks(out, blocks)
-        return {"num_documents": len(taken), "num_tokens": num_tokens, "num_blocks": len(blocks.tokens)} | {
-            "num_loss_tokens": int(blocks.loss_mask.sum())
-        }
+        blocks, counts = pack(taken, self.length, overlong="truncate" if chat else "split")
+        save_blocks(blocks, out)
+        learnt: dict[str, object] = {"num_blocks": len(blocks), "num_loss_tokens": int(blocks.loss_mask.sum())}
+        return learnt | asdict(counts)
 
     def _dialogues(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Sequences:
         template = ChatTokens(tokenizer)
         return [template.encode(c.messages) for c in read_dataset(inputs(self.source) / "records.parquet")]
 
     def _documents(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Sequences:
-        rows = discover.make("formats", "documents", {}).read(inputs(self.source))  # pyright: ignore[reportAttributeAccessIssue]
+        rows = Documents().read(inputs(self.source))
         end = tokenizer.id("<|end|>")
         encoded = tokenizer.encode_batch([row.text for row in rows if isinstance(row, Document)])
         return [([*ids, end], [True] * (len(ids) + 1)) for ids in encoded]

@@ -4,6 +4,7 @@ In: blocks, a tokenizer, perhaps a checkpoint to start from and pre-training blo
 question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bit-identically after an interruption.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import jax
 
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
-from epigone.models import llama, params
-from epigone.models.family import Model
+from epigone.models import llama
+from epigone.models.family import Model, of_config
+from epigone.models.params import init, num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
 from epigone.spec import Artifact, Input
 from epigone.tokens.chat_template import ChatTokens
@@ -51,7 +53,7 @@ class Train:
     """How much pre-training text is mixed in."""
     replay_blocks: StageSpec | Artifact | None = None
     seed: int = 0
-    """Of the random weights and of the order of the blocks."""
+    """Of the random weights and of the replayed blocks; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
     """A student's role tokens start as the mean of these tokens' embeddings."""
 
@@ -78,31 +80,26 @@ class Train:
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Train and write the checkpoint; returns real token counts, steps and losses."""
-        tokenizer = Tokenizer.load(inputs(self.tokenizer))
-        start = self._start(inputs, tokenizer)
+        template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
         blocks, counts = self._mixture(inputs)
-        state = out / "state"
-        trained, log = train(
-            start.params, start.family, start.config, blocks, self.recipe, seed=self.seed, state_folder=state
-        )
-        save_checkpoint(out, start.config, trained)
-        tokenizer.save(out)
-        ChatTokens(tokenizer).save(out)
+        model, log = train(self._start(inputs, template.tokenizer), blocks, self.recipe, state_folder=out / "state")
+        save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
+        template.save(out)
+        shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
         return counts | {
-            "num_params": params.num_params(start.family.param_tree(start.config)),
+            "num_params": num_params(model.family.param_tree(model.config)),
             "num_steps": log.num_steps,
             "peak_learning_rate": log.peak_learning_rate,
-            "first_loss": log.first_loss,
-            "last_loss": log.last_loss,
+            "first_loss": float(log.losses[0]),
+            "last_loss": float(log.losses[-1]),
         }
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
-            return Model(llama, config, params.init(llama.param_tree(config), jax.random.key(self.seed)))
-        start = load_checkpoint(inputs(self.start))
+            return Model(of_config(config), config, init(llama.param_tree(config), jax.random.key(self.seed)))
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
-        return start._replace(params=init_token_embeddings(start.params, rows))
+        return init_token_embeddings(load_checkpoint(inputs(self.start)), rows)
 
     def _mixture(self, inputs: Callable[[object], Path]) -> tuple[Blocks, dict[str, object]]:
         replayed = load_blocks(inputs(self.replay_blocks)) if self.replay_blocks is not None else None

