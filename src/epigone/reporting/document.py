@@ -1,0 +1,137 @@
+"""One self-contained report: Findings in, `report.html` and the SVG and CSV beside it out.
+
+`render` is pure: no clock, no random id, no file read but the package's own template; equal Findings give equal bytes.
+Everything that comes from data is escaped. Every figure and table of the paper (arXiv 2305.15717) is shown or listed with
+the reason why not.
+"""
+
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from epigone.records import Findings, Outcome
+from epigone.reporting import figures, tables
+from epigone.reporting.evidence import Evidence
+from epigone.reporting.headline import headline
+
+NO_REASON = "the findings give no reason"
+_PAPER = {
+    "Figure 1": ("figure_1", "preference_e0"),
+    "Figure 2": ("examples", ""),
+    "Figure 3": ("figure_3", "preference_e1"),
+    "Figure 4": ("figure_4", "mmlu_option_text"),
+    "Figure 5": ("figure_5", "non_toxic"),
+    "Figure 6": ("", ""),
+    "Figure 7": ("", ""),
+    "Table 1": ("table_1", "natural_questions_3shot"),
+    "Table 2": ("table_2", "style_unigram"),
+    "Table 3": ("", ""),
+    "Table 4": ("", ""),
+    "Table 5": ("", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PaperItem:
+    """A figure or table of the paper: the place in this report, or why it is not there."""
+
+    name: str
+    anchor: str
+    why: str
+
+
+def render(findings: Findings) -> dict[str, bytes | str]:
+    """All files of a report by relative path: report.html, figures/<id>.svg and .csv, tables/<id>.csv."""
+    evidence = Evidence(findings)
+    drawn = _figures(evidence)
+    tabled = _tables(evidence)
+    html = _template().render(
+        findings=findings,
+        headline=headline(evidence),
+        figures=drawn,
+        tables=tabled,
+        paper=paper_items(evidence),
+        missing=_unlisted(findings),
+        failed=[o for o in findings.outcomes if o.word != "holds"],
+        outcome_counts=_counts(findings.outcomes),
+    )
+    files: dict[str, bytes | str] = {"report.html": html}
+    for figure in drawn.values():
+        files[f"figures/{figure.id}.svg"] = figure.svg
+        files[f"figures/{figure.id}.csv"] = figure.csv
+    for table in tabled.values():
+        files[f"tables/{table.id}.csv"] = table.csv
+    return files
+
+
+def paper_items(evidence: Evidence) -> tuple[PaperItem, ...]:
+    """Every figure and table of the paper, shown (with its anchor) or not measured (with the reason)."""
+    reasons = {_key(name): why for name, why in evidence.findings.not_measured.items()}
+    items: list[PaperItem] = []
+    for name, (anchor, metric) in _PAPER.items():
+        shown = bool(evidence.findings.examples) if anchor == "examples" else bool(anchor) and evidence.has(metric)
+        items.append(PaperItem(name, anchor if shown else "", "" if shown else reasons.get(_key(name), NO_REASON)))
+    return tuple(items)
+
+
+def _unlisted(findings: Findings) -> dict[str, str]:
+    """What was not measured and is no figure or table of the paper, e.g. a benchmark."""
+    known = {_key(name) for name in _PAPER}
+    return {name: why for name, why in findings.not_measured.items() if _key(name) not in known}
+
+
+def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
+    code = next((why for name, why in evidence.findings.not_measured.items() if "humaneval" in _key(name)), NO_REASON)
+    built = (
+        figures.figure_plane(evidence),
+        figures.figure_1(evidence),
+        figures.figure_3(evidence),
+        figures.figure_4(evidence, code),
+        figures.figure_5(evidence),
+        figures.figure_replay(evidence),
+        figures.figure_pretraining(evidence),
+        figures.figure_expertise(evidence),
+        figures.figure_knowledge(evidence),
+    )
+    return {figure.id: figure for figure in built}
+
+
+def _tables(evidence: Evidence) -> dict[str, tables.Table]:
+    makers = (
+        tables.table_1, tables.table_2, tables.outcomes, tables.facts, tables.calibration, tables.ratios, tables.trends,
+        tables.full_results,
+    )  # fmt: skip
+    built = [make(evidence) for make in makers]
+    return {table.id: table for table in built}
+
+
+def _counts(outcomes: tuple[Outcome, ...]) -> dict[str, int]:
+    words = ("holds", "fails", "undecided", "not measured")
+    return {word: count for word in words if (count := sum(o.word == word for o in outcomes))}
+
+
+def _key(name: str) -> str:
+    """`Figure 6`, `figure_6` and `figure-6` are one id."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _template() -> "_Report":
+    loader = PackageLoader("epigone.reporting", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["svg"] = Markup
+    style = loader.get_source(environment, "report.css")[0]
+    return _Report(environment, style)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """The template with its style sheet put in."""
+
+    environment: Environment
+    style: str
+
+    def render(self, **values: object) -> str:
+        return self.environment.get_template("report.html.j2").render(style=Markup(self.style), **values)
