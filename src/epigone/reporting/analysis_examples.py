@@ -1,0 +1,82 @@
+"""Example answers side by side, each sentence coloured by whether what it claims is true.
+
+In: ModelData, the prompts and a fact checker. Out: Examples. Prompts are taken in the order of a hash of their id
+among those on which the teacher and a student both claim something, so no outcome chooses them.
+Source: arXiv 2305.15717, Figure 2.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from epigone.interfaces import FactChecker
+from epigone.records import Example, Sentence
+from epigone.reporting.evaluated import ModelData, base_arm, only
+
+NUM_EXAMPLES = 4
+ITEM_MARK = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,3}\s?[.)])\s+")
+SENTENCE_GAP = re.compile(r"(?<=[.!?])\s+")
+
+
+def examples(models: Sequence[ModelData], prompts: Mapping[str, str], checker: FactChecker) -> tuple[Example, ...]:
+    """Up to four prompts with the answers of teacher, base and the students with most imitation data."""
+    teacher, shown = only(models, "teacher"), _shown(models)
+    if not teacher or not shown:
+        return ()
+    students = [m for m in shown if m.arm.role == "student"]
+    chosen: list[str] = []
+    for prompt_id in sorted(prompts, key=lambda p: hashlib.sha256(p.encode()).hexdigest()):
+        if _claims(teacher, prompt_id, checker) and any(_claims(m, prompt_id, checker) for m in students):
+            chosen.append(prompt_id)
+        if len(chosen) == NUM_EXAMPLES:
+            break
+    return tuple(_example(prompts[p], p, (teacher, *shown), checker) for p in chosen)
+
+
+def _claims(model: ModelData, prompt_id: str, checker: FactChecker) -> bool:
+    return bool(checker.check(model.answers.get(prompt_id, "")))
+
+
+def _example(prompt: str, prompt_id: str, shown: Sequence[ModelData], checker: FactChecker) -> Example:
+    answers = [(m.arm.name, m.answers[prompt_id]) for m in shown if prompt_id in m.answers]
+    return Example(prompt, tuple((name, sentences(text, checker)) for name, text in answers))
+
+
+def _shown(models: Sequence[ModelData]) -> list[ModelData]:
+    """The base with most students, and its broad students with most data, without and with replay; the first seed."""
+    broad = [m for m in models if m.arm.data == "broad" and m.answers]
+    if not broad:
+        return []
+    first = min(m.seed for m in broad)
+    counts = Counter(base_arm(m.arm) for m in broad if m.seed == first)
+    base = max(counts, key=lambda arm: (counts[arm], arm.num_params, arm.pretrain_tokens))
+    mine = [m for m in broad if m.seed == first and base_arm(m.arm) == base]
+    most = [_largest([m for m in mine if bool(m.arm.replay_tokens) == replay]) for replay in (False, True)]
+    bases = [m for m in models if m.arm == base and m.seed == first and m.answers]
+    return [*bases, *(m for m in most if m)]
+
+
+def _largest(models: Sequence[ModelData]) -> ModelData | None:
+    return max(models, key=lambda m: m.arm.imitation_tokens, default=None)
+
+
+def sentences(text: str, checker: FactChecker) -> tuple[Sentence, ...]:
+    """The sentences of a text, items and line ends kept apart, each with the truth of its claims."""
+    return tuple(_sentence(part, checker) for line in text.splitlines() for part in _split(line))
+
+
+def _split(line: str) -> list[str]:
+    mark = ITEM_MARK.match(line)
+    rest = line[mark.end() :] if mark else line
+    parts = [part for part in SENTENCE_GAP.split(rest.strip()) if part]
+    if mark and parts:
+        parts[0] = mark[0].strip() + " " + parts[0]
+    return parts
+
+
+def _sentence(text: str, checker: FactChecker) -> Sentence:
+    claims = checker.check(text)
+    if not claims:
+        return Sentence(text, "none")
+    return Sentence(text, "right" if all(claims) else "mixed" if any(claims) else "wrong")
