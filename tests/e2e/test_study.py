@@ -1,0 +1,148 @@
+"""The whole way, as a user types it: a small study, killed at five points, repeated, broken and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = ("study", "testbed", "--scale", "small", "--seeds", "1", "--json")
+CLOCKS = ("summary.json", "DONE")  # seconds and the checksum of the file that holds them
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return os.environ | {"EPIGONE_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+def epigone(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "epigone", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def straight(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("straight")
+    done = epigone(environment, *SMALL, "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["num_run"] == outcome["num_stages"]
+    assert Path(outcome["report"]).is_file()
+    return root
+
+
+def artifacts(root: Path) -> list[Path]:
+    return sorted(done.parent for done in root.glob("*/*/DONE"))
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (p for folder in artifacts(root) for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
+    return {str(p.relative_to(root)): p.read_bytes() for p in files}
+
+
+def run_until(environment: dict[str, str], root: Path, num_done: int) -> bool:
+    """Start the study and kill -9 it once so many artifacts are there. False where it finished first."""
+    command = [sys.executable, "-m", "epigone", *SMALL, "--root", str(root)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if len(artifacts(root)) >= num_done:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_killed_at_five_points_it_ends_in_the_same_bytes(
+    environment: dict[str, str], straight: Path, tmp_path: Path
+) -> None:
+    total = len(artifacts(straight))
+    points = [1, total // 5, 2 * total // 5, 3 * total // 5, 4 * total // 5]
+    assert [run_until(environment, tmp_path, point) for point in points] == [True] * 5
+    already = {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(tmp_path)}
+    done = epigone(environment, *SMALL, "--root", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["num_run"] == total - len(already)
+    assert {folder: (folder / "DONE").stat().st_mtime_ns for folder in already} == already
+    assert contents(tmp_path) == contents(straight)
+
+
+def test_the_same_command_again_runs_nothing(environment: dict[str, str], straight: Path) -> None:
+    before = {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(straight)}
+    done = epigone(environment, *SMALL, "--root", str(straight))
+    assert (done.returncode, json.loads(done.stdout)["num_run"]) == (0, 0)
+    assert {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(straight)} == before
+
+
+def test_every_artifact_is_whole_and_can_be_looked_into(environment: dict[str, str], straight: Path) -> None:
+    verified = epigone(environment, "verify", "--root", str(straight), "--json")
+    assert json.loads(verified.stdout)["num_artifacts"] == len(artifacts(straight))
+    kinds = {folder.parent.name: folder for folder in artifacts(straight)}
+    assert set(kinds) == {
+        "worlds",
+        "responses",
+        "datasets",
+        "blocks",
+        "checkpoints",
+        "generations",
+        "scores",
+        "judgments",
+        "studies",
+    }
+    for kind, folder in kinds.items():
+        shown = epigone(environment, "show", str(folder), "--rows", "1")
+        assert shown.returncode == 0, (kind, shown.stderr)
+        assert "summary" in shown.stdout
+
+
+def test_the_ledger_of_a_curation_adds_up(straight: Path) -> None:
+    for folder in straight.glob("datasets/*"):
+        counts = json.loads((folder / "summary.json").read_text())
+        assert counts["num_read"] == counts["num_kept"] + sum(counts["dropped"].values())
+
+
+def test_a_stage_runs_from_its_spec_alone(environment: dict[str, str], straight: Path, tmp_path: Path) -> None:
+    world = next(straight.glob("worlds/*"))
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(json.loads((world / "spec.json").read_text())["spec"]))
+    done = epigone(environment, "run", "simulate", str(spec), "--root", str(tmp_path / "runs"), "--json")
+    assert done.returncode == 0, done.stderr
+    again = Path(json.loads(done.stdout)["artifact"])
+    assert again.name == world.name
+    assert (again / "corpus.jsonl").read_bytes() == (world / "corpus.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("study", "tesbed"), 2, "Did you mean 'testbed'"),
+        (("study", "testbed", "--scale", "huge"), 2, "there is: full, small"),
+        (("study", "testbed", "--seeds", "many"), 2, "not a valid int"),
+        (("run", "simulate", "nowhere.json"), 2, "cannot read spec nowhere.json"),
+        (("show", "nowhere"), 1, "is no artifact"),
+        (("verify", "--root", "nowhere"), 2, "no folder nowhere"),
+    ],
+)
+def test_wrong_input_gets_one_message_and_its_exit_code(
+    environment: dict[str, str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = epigone(environment, *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_corrupt_artifact_stops_the_study_with_the_way_out(
+    environment: dict[str, str], straight: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(straight), str(root)], check=True)
+    weights = sorted(root.glob("checkpoints/*/model.safetensors"))[0]
+    weights.write_bytes(weights.read_bytes()[:-10])
+    done = epigone(environment, *SMALL, "--root", str(root))
+    assert done.returncode == 1
+    assert str(weights) in done.stderr and "delete" in done.stderr
