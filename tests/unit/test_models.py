@@ -30,13 +30,17 @@ def folder(params, tmp_path):
     return tmp_path
 
 
+forward = jax.jit(llama.forward, static_argnums=1)
+features_cached = jax.jit(llama.features_cached, static_argnums=1)
+
+
 def random_tokens(shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).integers(1, CONFIG.vocab_size, shape))
 
 
 def alone(params, tokens):
     length = len(tokens)
-    return llama.forward(params, CONFIG, tokens[None], jnp.arange(length)[None], jnp.ones((1, length), int))[0]
+    return forward(params, CONFIG, tokens[None], jnp.arange(length)[None], jnp.ones((1, length), int))[0]
 
 
 def edit_config(folder: Path, **changes) -> None:
@@ -69,14 +73,14 @@ def test_packed_is_separate_documents(params):
     tokens = jnp.concatenate([*documents, padding])[None]
     positions = jnp.concatenate([*map(jnp.arange, lengths), padding])[None]
     segments = jnp.concatenate([*(jnp.full(n, i + 1) for i, n in enumerate(lengths)), padding])[None]
-    packed = llama.forward(params, CONFIG, tokens, positions, segments)[0]
+    packed = forward(params, CONFIG, tokens, positions, segments)[0]
     assert jnp.isfinite(packed).all()
     start = 0
     for document in documents:
         expected = alone(params, document)
         np.testing.assert_allclose(packed[start : start + len(document)], expected, atol=1e-5)
         start += len(document)
-    one_segment = llama.forward(params, CONFIG, tokens, positions, jnp.ones_like(segments))[0]
+    one_segment = forward(params, CONFIG, tokens, positions, jnp.ones_like(segments))[0]
     assert jnp.abs(one_segment - packed)[10].max() > 0.1  # the mask is what keeps them apart
 
 
@@ -92,7 +96,7 @@ def test_cached_is_uncached(params, chunks):
     tokens, cache, start, found = random_tokens(12), llama.empty_cache(CONFIG, 1, 16), 0, []
     for n in chunks:
         positions = jnp.arange(start, start + n)[None]
-        features, cache = llama.features_cached(
+        features, cache = features_cached(
             params,
             CONFIG,
             tokens[None, start : start + n],

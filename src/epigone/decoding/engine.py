@@ -20,7 +20,7 @@ from epigone.decoding.sampling import row_seed
 from epigone.errors import WorkError
 from epigone.models.family import Model
 
-LENGTHS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+LENGTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 class Continuation(NamedTuple):

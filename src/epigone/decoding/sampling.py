@@ -21,8 +21,11 @@ def choose(
     """The next tokens, and their natural-log probabilities at temperature 1. Temperature 0 is greedy."""
 
     def draw() -> Int[Array, " B"]:
-        noise = jax.vmap(lambda key: jax.random.gumbel(jax.random.fold_in(key, step), logits_BV.shape[1:]))(keys_B)
-        return jnp.argmax(logits_BV / temperature + noise, axis=-1)
+        # one uniform number a row: a gumbel a logit would cost as much as a small model's forward pass
+        uniform_B = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, step)))(keys_B)
+        mass_BV = jnp.cumsum(jax.nn.softmax(logits_BV / temperature), axis=-1)
+        below_B = jnp.sum(mass_BV <= uniform_B[:, None] * mass_BV[:, -1:], axis=-1)
+        return jnp.minimum(below_B, logits_BV.shape[1] - 1)  # rounding may reach the whole mass
 
     tokens_B = jax.lax.cond(temperature > 0, draw, lambda: jnp.argmax(logits_BV, axis=-1))
     chosen_B = jnp.take_along_axis(logits_BV, tokens_B[:, None], axis=-1)[:, 0]

@@ -1,0 +1,94 @@
+"""A checkpoint folder that answers in this process: students and base models.
+
+In: a folder in the published layout (config.json, model.safetensors, tokenizer.json). A prompt's `messages` go through
+the chat template and the reply ends at its end token; a prompt's `text` is continued as it is, nothing put before it.
+Out: Completions with their mean log-probability, and Likelihoods.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from epigone.decoding.engine import Continuation, Engine
+from epigone.decoding.stops import cut
+from epigone.errors import WorkError
+from epigone.models.weights import load_checkpoint
+from epigone.records import Completion, Likelihood, Message, Prompt, SamplingParams
+from epigone.tokens.chat_template import ChatTokens
+from epigone.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A LikelihoodModel; weights are read at the first question.
+
+    `num_tokens` of a Completion counts the end token too, and `mean_logprob` is the mean over exactly these tokens.
+    """
+
+    path: str
+    """Folder of the checkpoint."""
+    batch_size: int = 64
+    """Rows computed at once, whatever is asked."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
+        """One Completion a prompt, in order.
+
+        Raises WorkError for a prompt that leaves no room for `sampling.max_tokens`.
+        """
+        continuations = self._engine.generate(
+            [self._ids(prompt) for prompt in prompts],
+            max_new_tokens=sampling.max_tokens,
+            end_ids=[self._chat.end, *self._ids_with(sampling.stop)],
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+            names=[prompt.id for prompt in prompts],
+        )
+        return [self._completion(continuation, sampling.stop) for continuation in continuations]
+
+    def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
+        """Likelihood of each continuation after its prompt, in order; in chat form without the end token."""
+        pairs = [self._pair(prompt, continuation) for prompt, continuation in requests]
+        sums = self._engine.loglikelihood(pairs, names=[prompt.id for prompt, _ in requests])
+        return [Likelihood(total, len(pair[1])) for total, pair in zip(sums, pairs, strict=True)]
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(load_checkpoint(Path(self.path)), self.batch_size)
+
+    @cached_property
+    def _chat(self) -> ChatTokens:
+        return ChatTokens(Tokenizer.load(Path(self.path)))
+
+    @cached_property
+    def _pieces(self) -> list[str]:
+        """Text of every token by itself."""
+        return [self._chat.tokenizer.decode([id_]) for id_ in range(self._chat.tokenizer.vocab_size)]
+
+    def _ids(self, prompt: Prompt) -> list[int]:
+        if bool(prompt.messages) == bool(prompt.text):
+            raise WorkError(f"prompt {prompt.id!r} must have either messages or text")
+        return self._chat.prompt(prompt.messages) if prompt.messages else self._chat.tokenizer.encode(prompt.text)
+
+    def _ids_with(self, stops: Sequence[str]) -> list[int]:
+        """Tokens that hold a stop by themselves: generation need not go on after one."""
+        return [id_ for id_, piece in enumerate(self._pieces) if any(stop in piece for stop in stops if stop)]
+
+    def _pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
+        prefix = self._ids(prompt)
+        if prompt.messages:
+            whole = self._chat.encode([*prompt.messages, Message("assistant", continuation)])[0][:-1]
+        else:
+            whole = self._chat.tokenizer.encode(prompt.text + continuation)
+        if whole[: len(prefix)] == prefix:
+            return prefix, whole[len(prefix) :]
+        return prefix, self._chat.tokenizer.encode(continuation)  # the seam fell inside a token
+
+    def _completion(self, continuation: Continuation, stops: Sequence[str]) -> Completion:
+        text, stopped = cut(self._chat.tokenizer.decode(continuation.tokens), stops)
+        return Completion(
+            text=text,
+            num_tokens=len(continuation.tokens),
+            finish_reason="stop" if stopped else continuation.finish_reason,
+            mean_logprob=continuation.mean_logprob,
+        )
