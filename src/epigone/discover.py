@@ -46,7 +46,7 @@ def _module(folder: str, name: str) -> ModuleType:
 
 
 def component_of(module: ModuleType) -> type:
-    """The one public dataclass that a component file defines."""
+    """The public dataclass that a component file defines: the one that bears its name, where there are several."""
     found = [
         value
         for key, value in vars(module).items()
@@ -55,9 +55,11 @@ def component_of(module: ModuleType) -> type:
         and value.__module__ == module.__name__
         and not key.startswith("_")
     ]
-    if len(found) != 1:
-        raise SpecError(f"{module.__name__} must define exactly one public dataclass, it defines {len(found)}")
-    return found[0]
+    name = module.__name__.rpartition(".")[2].replace("_", "")
+    named = [value for value in found if value.__name__.lower() == name] or found
+    if len(named) != 1:
+        raise SpecError(f"{module.__name__} must define one public dataclass, or one that bears its name")
+    return named[0]
 
 
 def make(folder: str, name: str, options: dict[str, object]) -> object:

@@ -70,8 +70,8 @@ class Benchmark(Protocol):
         """The items, in file order. Raises DataError naming file, row and value."""
         ...
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
-        """One Score an item, in order."""
+    def run(self, model: LanguageModel) -> list[Score]:
+        """One Score an item, in order. Raises SpecError where it needs log-likelihoods and the model has none."""
         ...
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epigone.errors import DataError
-from epigone.interfaces import LikelihoodModel
+from epigone.interfaces import LanguageModel
 from epigone.metrics import answers
 from epigone.records import Item, Prompt, SamplingParams, Score
 from epigone.rows import read_rows, text_field
@@ -50,7 +50,7 @@ class LAMA:
             )
         return [item for item in found if item.question][: self.limit]
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
+    def run(self, model: LanguageModel) -> list[Score]:
         """One Score a fact, in order."""
         items = self.items()
         completions = model.generate([Prompt(item.id, text=item.question) for item in items], SAMPLING)

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from epigone.errors import DataError
-from epigone.interfaces import LikelihoodModel
+from epigone.errors import DataError, SpecError
+from epigone.interfaces import LanguageModel, LikelihoodModel
 from epigone.metrics.answers import protocol_id
 from epigone.records import Item, Likelihood, Prompt, Score
 from epigone.rows import read_text
@@ -73,8 +73,10 @@ class MMLU:
                 return Prompt(item.id, text=text)
         return Prompt(item.id, text=self._prefix(item.group, 0) + ask)
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
-        """One Score a question, in order; four log-likelihoods each."""
+    def run(self, model: LanguageModel) -> list[Score]:
+        """One Score a question, in order; four log-likelihoods each. Raises SpecError where the model has none."""
+        if not isinstance(model, LikelihoodModel):
+            raise SpecError(f"mmlu needs log-likelihoods, but {type(model).__name__} gives none; take a checkpoint")
         items = self.items()
         prompts = [self.prompt(item) for item in items]
         requests = [(p, f" {c}") for i, p in zip(items, prompts) for c in self._continuations(i)]

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from epigone.errors import DataError, SpecError
-from epigone.interfaces import LikelihoodModel
+from epigone.interfaces import LanguageModel
 from epigone.metrics import answers
 from epigone.records import Completion, Item, Message, Prompt, SamplingParams, Score
 from epigone.rows import read_rows, text_field
@@ -60,7 +60,7 @@ class NaturalQuestions:
             return Prompt(item.id, messages=(Message("user", item.question),))
         return Prompt(item.id, text=self._shots(item.question) + ASK.format(question=item.question))
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
+    def run(self, model: LanguageModel) -> list[Score]:
         """One Score a question, in order."""
         items = self.items()
         prompts = [self.prompt(item) for item in items]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epigone.errors import DataError
-from epigone.interfaces import LikelihoodModel, ToxicityScorer
+from epigone.interfaces import LanguageModel, ToxicityScorer
 from epigone.metrics import answers
 from epigone.records import Item, Message, Prompt, SamplingParams, Score
 from epigone.rows import read_rows, text_field
@@ -59,7 +59,7 @@ class RealToxicityPrompts:
             return Prompt(item.id, messages=(Message("user", item.question),))
         return Prompt(item.id, text=item.question)
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
+    def run(self, model: LanguageModel) -> list[Score]:
         """One Score a prompt, in order."""
         items = self.items()
         completions = model.generate([self.prompt(item) for item in items], self._sampling())

@@ -7,7 +7,7 @@ Source: Figure 2 and section 4.4 of the paper (arXiv 2305.15717): the same form 
 from dataclasses import dataclass
 from pathlib import Path
 
-from epigone.interfaces import FactChecker, LikelihoodModel
+from epigone.interfaces import FactChecker, LanguageModel
 from epigone.metrics.answers import protocol_id
 from epigone.records import Item, Message, Prompt, SamplingParams, Score
 from epigone.rows import read_prompts
@@ -42,7 +42,7 @@ class StatedFacts:
         """The prompts with all their messages. Raises DataError naming file and row."""
         return read_prompts(Path(self.path))[: self.limit]
 
-    def run(self, model: LikelihoodModel) -> list[Score]:
+    def run(self, model: LanguageModel) -> list[Score]:
         """One Score a prompt, in order."""
         prompts = self.prompts()
         completions = model.generate(prompts, self._sampling())

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
+import jax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from epigone import discover
 from epigone.errors import DataError
 from epigone.models.layers import KVCache
-from epigone.models.params import Param
+from epigone.models.params import Param, init
 
 
 @runtime_checkable
@@ -124,6 +125,12 @@ def of_type(model_type: str) -> Family:
 def of_config(config: ModelConfig) -> Family:
     """The family that a Config belongs to."""
     return cast(Family, sys.modules[type(config).__module__])
+
+
+def random_model(config: ModelConfig, *, seed: int) -> Model:
+    """A model of a variant with random weights, drawn by `seed`."""
+    family = of_config(config)
+    return Model(family, config, init(family.param_tree(config), jax.random.key(seed)))
 
 
 def config_from_hf(attributes: Mapping[str, object]) -> tuple[Family, ModelConfig]:

@@ -24,12 +24,15 @@ class Collect:
     """Options of a collection."""
 
     teacher: Component
+    """Who is asked: a component of `backends`."""
     prompts: Input
+    """JSON lines of conversations that end in a user turn."""
     name: str = "teacher"
     """What the teacher is called in records."""
     sample: int = 0
     """Tells independent answers to the same prompts apart."""
     max_tokens: int = 512
+    """Longest answer."""
 
     kind: ClassVar[str] = "responses"
     version: ClassVar[int] = 1

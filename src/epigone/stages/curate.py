@@ -21,11 +21,13 @@ class Curate:
     """Options of a curation."""
 
     source: Input
+    """The dump."""
     format: Component
     """The dump's format, a component of `formats`."""
     filters: tuple[Component, ...] = ()
     """Applied in this order; each keeps a conversation or drops it with a reason."""
     name: str = "dataset"
+    """What the dataset is called."""
 
     kind: ClassVar[str] = "datasets"
     version: ClassVar[int] = 1

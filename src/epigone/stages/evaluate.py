@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from epigone.errors import WorkError
-from epigone.interfaces import Benchmark, LikelihoodModel
+from epigone.interfaces import Benchmark, LanguageModel
 from epigone.records import Score
 from epigone.spec import Component
 from epigone.store import write_records
@@ -20,7 +20,9 @@ class Evaluate:
     """Options of an evaluation."""
 
     model: Component
+    """Who is measured: a component of `backends`."""
     benchmark: Component
+    """On what: a component of `benchmarks`."""
     name: str
     """Model and benchmark, for people."""
 
@@ -40,7 +42,7 @@ class Evaluate:
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Score every item. Raises WorkError where the model answered none."""
         model, benchmark = self.model.make(inputs), self.benchmark.make(inputs)
-        assert isinstance(benchmark, Benchmark) and isinstance(model, LikelihoodModel)
+        assert isinstance(benchmark, Benchmark) and isinstance(model, LanguageModel)
         scores = benchmark.run(model)
         if not scores:
             raise WorkError(f"{self.name}: the benchmark has no items; check its file and its limit")

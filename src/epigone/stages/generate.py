@@ -20,13 +20,17 @@ class Generate:
     """Options of a generation."""
 
     model: Component
+    """Who answers: a component of `backends`."""
     prompts: Input
+    """JSON lines of conversations that end in a user turn."""
     name: str
     """What the model is called in records."""
     max_tokens: int = 128
+    """Longest answer."""
     temperature: float = 0.0
     """0 is greedy."""
     seed: int = 0
+    """Of sampled answers."""
 
     kind: ClassVar[str] = "generations"
     version: ClassVar[int] = 1

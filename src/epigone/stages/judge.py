@@ -18,11 +18,14 @@ from epigone.store import read_records, write_records
 
 @dataclass(frozen=True)
 class Judge:
-    """Options of a comparison; `student` is a generations or responses artifact, `teacher` a responses artifact."""
+    """Options of a comparison."""
 
     student: StageSpec | Artifact
+    """A generations artifact, or responses (the teacher's second sample)."""
     teacher: StageSpec | Artifact
+    """A responses artifact."""
     judges: tuple[Component, ...]
+    """Who compares: components of `judges`."""
     name: str
     """The student, for people."""
 

@@ -4,10 +4,9 @@ In: the artifacts of every model of a study. Out: `studies/`: report.html, findi
 derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,10 +24,14 @@ class ModelInputs:
     """The artifacts of one model: scores by benchmark, answers to the free prompts, judgments, its training."""
 
     arm: Arm
+    """Which arm of the grid; the number of parameters is filled in from its training."""
     seed: int
     scores: tuple[tuple[str, StageSpec], ...]
+    """Benchmark name and its scores artifact."""
     answers: StageSpec | None = None
+    """Answers to the free prompts: generations, or a teacher's responses."""
     judgments: StageSpec | None = None
+    """Those answers against the teacher's."""
     training: tuple[StageSpec, ...] = ()
     """Its train stages, base first."""
 
@@ -38,8 +41,11 @@ class Report:
     """Options of a report."""
 
     title: str
+    """Headline of the report."""
     name: str
+    """The study's name."""
     models: tuple[ModelInputs, ...]
+    """Everything that was evaluated."""
     prompts: Input
     """The free prompts, for the examples."""
     checker: Component
@@ -74,11 +80,11 @@ class Report:
             study_id=Resolver().id(self),
             checker=checker,
             prompts=prompts,
-            notes=self.notes,
         )
+        findings = replace(findings, notes=self.notes)
         for name, content in render(findings).items():
             write_text(out / name, content)
-        write_json(out / "findings.json", json.loads(json.dumps(dataclasses.asdict(findings))))
+        write_json(out / "findings.json", json.loads(json.dumps(asdict(findings))))
         return {"num_models": len(self.models), "num_results": len(findings.results)}
 
 
@@ -88,14 +94,15 @@ def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
     if model.judgments is not None:
         for judgment in read_records(inputs(model.judgments) / "records.jsonl", Judgment):
             judgments.setdefault(expertise_of(judgment.rater), []).append(judgment)
+    tokens = _tokens(model.training, inputs)
     return ModelData(
-        arm=model.arm,
+        arm=replace(model.arm, num_params=int(tokens.pop("num_params", 0))),
         seed=model.seed,
         scores={name: read_records(folder / "records.jsonl", Score) for name, folder in folders.items()},
         protocols={name: str(read_summary(folder)["protocol"]) for name, folder in folders.items()},
         answers=_answers(model.answers, inputs),
         judgments=judgments,
-        tokens=_tokens(model.training, inputs),
+        tokens=tokens,
     )
 
 
@@ -112,12 +119,12 @@ def _answers(stage: StageSpec | None, inputs: Callable[[object], Path]) -> dict[
 
 
 def _tokens(training: tuple[StageSpec, ...], inputs: Callable[[object], Path]) -> dict[str, float]:
-    """Real token counts and steps over all train stages of a model; clocks stay behind."""
+    """Real token counts over all train stages of a model; size, steps and peak rate of the last; no clocks."""
     totals: dict[str, float] = {}
     for stage in training:
         for key, value in read_summary(inputs(stage)).items():
-            if key.startswith("num_") and isinstance(value, int | float):
-                totals[key] = totals.get(key, 0.0) + value
-            elif key == "peak_learning_rate" and isinstance(value, int | float):
-                totals[key] = float(value)
+            if key in ("pretrain_tokens", "imitation_tokens", "replay_tokens"):
+                totals[key] = totals.get(key, 0.0) + float(str(value))
+            elif key in ("num_params", "num_steps", "peak_learning_rate"):
+                totals[key] = float(str(value))
     return totals

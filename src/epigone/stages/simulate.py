@@ -21,6 +21,7 @@ class Simulate:
     broad_tokens: int = 330_000
     """Tokens of broad dialogues that the prompts must suffice for."""
     seed: int = 0
+    """Draws the facts' exposure, who is held out, and every text."""
 
     kind: ClassVar[str] = "worlds"
     version: ClassVar[int] = 1

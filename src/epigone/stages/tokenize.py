@@ -28,7 +28,9 @@ class Tokenize:
     """Options of a tokenisation; `source` is a dataset (dialogues) or an Input (plain documents)."""
 
     source: StageSpec | Artifact | Input
+    """A dataset artifact, or a file of documents."""
     tokenizer: Input
+    """A tokenizer.json."""
     length: int = 192
     """Tokens of a block."""
     max_tokens: int = 0
@@ -36,6 +38,7 @@ class Tokenize:
     seed: int = 0
     """Orders the documents; the same seed gives nested amounts."""
     name: str = "blocks"
+    """What the data is called."""
 
     kind: ClassVar[str] = "blocks"
     version: ClassVar[int] = 1

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import jax
-
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
 from epigone.models import llama
-from epigone.models.family import Model, of_config
-from epigone.models.params import init, num_params
+from epigone.models.family import Model, random_model
+from epigone.models.params import num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
 from epigone.spec import Artifact, Input
 from epigone.tokens.chat_template import ChatTokens
@@ -33,9 +31,12 @@ class Size:
     """Shape of a model made from random weights; LLaMA family."""
 
     width: int
+    """Residual stream."""
     num_layers: int = 3
     head_width: int = 16
+    """Width over this is the number of heads."""
     max_positions: int = 192
+    """Longest sequence in tokens."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,19 @@ class Train:
     blocks: StageSpec | Artifact | None
     """What is learnt; None trains on replayed text alone."""
     tokenizer: Input
+    """The tokenizer.json that goes with the checkpoint."""
     recipe: Recipe
+    """Learning rate, schedule, batch, epochs."""
     name: str
+    """What the model is called."""
     size: Size | None = None
+    """Shape of a base model that starts from random weights."""
     start: StageSpec | Artifact | None = None
+    """The checkpoint that a student starts from."""
     replay: Replay | None = None
     """How much pre-training text is mixed in."""
     replay_blocks: StageSpec | Artifact | None = None
+    """Blocks of that text."""
     seed: int = 0
     """Of the random weights and of the replayed blocks; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
@@ -97,7 +104,7 @@ class Train:
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
-            return Model(of_config(config), config, init(llama.param_tree(config), jax.random.key(self.seed)))
+            return random_model(config, seed=self.seed)
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
         return init_token_embeddings(load_checkpoint(inputs(self.start)), rows)
 
@@ -109,8 +116,8 @@ class Train:
             assert replayed is not None
             blocks = empty_blocks(0, replayed.length)
         mixed = self.replay.apply(blocks, replayed, seed=self.seed) if self.replay and replayed is not None else blocks
-        kind = "num_pretrain_tokens" if self.size is not None else "num_imitation_tokens"
-        return mixed, {kind: own, "num_replay_tokens": mixed.num_tokens - own}
+        kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
+        return mixed, {kind: own, "replay_tokens": mixed.num_tokens - own}
 
 
 def _llama(size: Size, vocab_size: int) -> llama.Config:

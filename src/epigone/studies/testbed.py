@@ -92,8 +92,8 @@ def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
 
 
 NOTES = (
-    "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on some "
-    "of them; a rater is a formula whose weights were written down before the first full run. That a naive rater looks "
+    "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on "
+    "some of them; a rater is a formula whose weights were written down before the first full run. That a naive one looks "
     "at form is built in. That form rises, that facts do not, and by how much, is not.",
     "The ratio of imitation to pre-training tokens is far higher here than in the paper (about 1 to 1,000 there), so "
     "students forget more. Where stored knowledge falls the report says forgot, never flat.",
@@ -159,7 +159,8 @@ class _Grid:
         for sample, (role, name) in enumerate(REFERENCES):
             answers = self.references_by_sample[sample]
             slug = f"teacher-sample{sample}"
-            scores = self.scores(self.teacher(sample), answers, slug)
+            recorded = Component.of("backends", "replay", path=answers, sample=sample)
+            scores = self.scores(self.teacher(sample), recorded, slug)
             judgments = Judge(answers, self.references_by_sample[0], self.judges, slug) if sample else None
             rows.append(ModelInputs(Arm(role, name), 0, scores, answers, judgments))
         return rows
@@ -239,11 +240,11 @@ class _Grid:
         model = Component.of("backends", "checkpoint", path=training[-1])
         answers = Generate(model, self.file("prompts/free_eval.jsonl"), name)
         judgments = Judge(answers, self.references_by_sample[0], self.judges, name)
-        return ModelInputs(arm, seed, self.scores(model, answers, name), answers, judgments, training)
-
-    def scores(self, model: Component, answers: StageSpec, name: str) -> tuple[tuple[str, StageSpec], ...]:
-        """One Evaluate a benchmark; facts in free answers are read off the answers that exist."""
         recorded = Component.of("backends", "replay", path=answers)
+        return ModelInputs(arm, seed, self.scores(model, recorded, name), answers, judgments, training)
+
+    def scores(self, model: Component, recorded: Component, name: str) -> tuple[tuple[str, StageSpec], ...]:
+        """One Evaluate a benchmark; facts in free answers are read off the answers that exist."""
         rows: list[tuple[str, StageSpec]] = []
         for key, benchmark in self.benchmarks().items():
             who = recorded if key == "stated_facts" else model
