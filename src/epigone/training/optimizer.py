@@ -7,7 +7,7 @@ each weight"); warm-up then cosine as in EasyLM (https://github.com/young-geng/E
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from epigone.errors import SpecError
 from epigone.models.params import Param
 
-Schedule = Literal["constant", "linear", "cosine"]
+SCHEDULES = ("constant", "linear", "cosine")
 RMS_FLOOR = 1e-3
 
 
@@ -37,8 +37,8 @@ class Recipe:
     """Steps of linear warm-up from 0."""
     warmup_share: float | None = None
     """Warm-up as a share of all steps (0-1), instead of warmup_steps."""
-    schedule: Schedule = "constant"
-    """What the rate does after the warm-up."""
+    schedule: str = "constant"
+    """What the rate does after the warm-up: constant, linear or cosine."""
     final_share: float = 0.1
     """Share of the peak at which a falling schedule ends."""
     b1: float = 0.9
@@ -55,8 +55,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.num_epochs is None) == (self.num_steps is None):
             raise SpecError("a Recipe needs exactly one of num_epochs and num_steps")
-        if self.schedule not in get_args(Schedule):
-            raise SpecError(f"no schedule {self.schedule!r}; there is: {', '.join(get_args(Schedule))}")
+        if self.schedule not in SCHEDULES:
+            raise SpecError(f"no schedule {self.schedule!r}; there is: {', '.join(SCHEDULES)}")
         for name in ("batch_size", "num_epochs", "num_steps", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -79,7 +79,7 @@ class Recipe:
             learning_rate=jnp.float32(self.learning_rate),
             warmup_steps=jnp.float32(warmup),
             total_steps=jnp.float32(total_steps),
-            schedule=jnp.int32(get_args(Schedule).index(self.schedule)),
+            schedule=jnp.int32(SCHEDULES.index(self.schedule)),
             final_share=jnp.float32(self.final_share),
             b1=jnp.float32(self.b1),
             b2=jnp.float32(self.b2),
@@ -89,7 +89,7 @@ class Recipe:
 
 
 class Rates(NamedTuple):
-    """A Recipe as scalar arrays; `schedule` counts the choices of `Schedule`."""
+    """A Recipe as scalar arrays; `schedule` counts the choices of SCHEDULES."""
 
     learning_rate: Float[Array, ""]
     warmup_steps: Float[Array, ""]
