@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from epigone.decoding import loop
 from epigone.decoding.engine import Engine, bucket
 from epigone.decoding.sampling import choose, row_seed
 from epigone.decoding.stops import cut
@@ -94,6 +95,17 @@ def test_any_number_of_tokens_of_one_compiled_shape(engine, prompts):
     whole = engine.generate(prompts[:1], max_new_tokens=30)[0].tokens
     for num_new in (1, 2, 29):
         assert engine.generate(prompts[:1], max_new_tokens=num_new)[0].tokens == whole[:num_new]
+
+
+def test_compiled_once_for_all_checkpoints_of_a_config(engine, prompts):
+    engine.generate(prompts[:1], max_new_tokens=4)
+    before = loop.generate._cache_size()
+    params = jax.tree.map(lambda x: 2 * x, engine.model.params)
+    other = Engine(Model(llama, llama.Config(**vars(CONFIG)), params), batch_size=4)
+    other.generate(prompts[:1], max_new_tokens=9, temperature=1.0, seed=1, end_ids=[3])
+    assert loop.generate._cache_size() == before
+    Engine(other.model, batch_size=3).generate(prompts[:1], max_new_tokens=4)
+    assert loop.generate._cache_size() == before + 1
 
 
 def test_loglikelihood(engine, prompts):

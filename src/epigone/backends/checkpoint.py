@@ -72,7 +72,7 @@ class Checkpoint:
 
     def _ids_with(self, stops: Sequence[str]) -> list[int]:
         """Tokens that hold a stop by themselves: generation need not go on after one."""
-        return [id_ for id_, piece in enumerate(self._pieces) if any(stop in piece for stop in stops if stop)]
+        return [id_ for id_, piece in enumerate(self._pieces) if cut(piece, stops)[1]] if stops else []
 
     def _pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
         prefix = self._ids(prompt)
