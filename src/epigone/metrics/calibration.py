@@ -5,10 +5,11 @@ Source: Naeini et al. (2015), with bins of equal mass as in Nguyen & O'Connor, a
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from epigone.errors import DataError
 from epigone.metrics.intervals import estimate
-from epigone.metrics.resampling import NUM_RESAMPLES, Array, Draws, Values, item_weights
+from epigone.metrics.resampling import NUM_RESAMPLES, Array, Draws, Values, item_weights, weighted_sums
 from epigone.records import Estimate
 
 NUM_BINS = 10
@@ -23,24 +24,21 @@ def calibration_draws(
     resamples lie too high: they are moved back onto the point.
     """
     weights = item_weights(len(confidence), seed, num_resamples)
-    columns = [
-        _one_seed(confidence[:, s], correct[:, s], used[:, s], weights.astype(np.float64))
-        for s in range(confidence.shape[1])
-    ]
+    columns = [_one_seed(confidence[:, s], correct[:, s], used[:, s], weights) for s in range(confidence.shape[1])]
     points = np.asarray([point for point, _ in columns])
     return Draws(points, np.stack([samples for _, samples in columns], axis=1), int(used.any(axis=1).sum()), seed=seed)
 
 
-def _one_seed(confidence: Array, correct: Array, used: Array, weights: Array) -> tuple[float, Array]:
+def _one_seed(confidence: Array, correct: Array, used: Array, weights: NDArray[np.float32]) -> tuple[float, Array]:
     rows = np.flatnonzero(used)
     if not len(rows):
         return float("nan"), np.full(len(weights), np.nan)
     ranked = rows[np.argsort(confidence[rows], kind="stable")]
-    gaps = np.zeros((len(confidence), NUM_BINS))
-    for place, members in enumerate(np.array_split(ranked, NUM_BINS)):
-        gaps[members, place] = confidence[members] - correct[members]
-    point = float(np.abs(gaps.sum(axis=0)).sum() / len(rows))
-    samples = np.abs(weights @ gaps).sum(axis=1) / np.maximum(weights @ used, 1)
+    gap = confidence - correct
+    bins = np.array_split(ranked, NUM_BINS)
+    point = float(sum(abs(gap[members].sum()) for members in bins) / len(rows))
+    sums = np.hstack([weighted_sums(weights[:, members], gap[members, None]) for members in bins if len(members)])
+    samples = np.abs(sums).sum(axis=1) / np.maximum(weights[:, rows].sum(axis=1), 1)
     return point, np.clip(samples - samples.mean() + point, 0, 1)
 
 

@@ -17,7 +17,7 @@ FLAT_WITHIN = 0.02  # a change of up to two points per doubling is called flat
 MIN_SEEDS = 3
 
 
-def slope(amounts: Sequence[float], statistics: Sequence[Draws]) -> Draws:
+def slope(amounts: Sequence[float | int], statistics: Sequence[Draws]) -> Draws:
     """Change per doubling of the amount. Raises DataError without two different positive amounts."""
     if len(set(amounts)) < 2 or min(amounts) <= 0 or len(amounts) != len(statistics):
         raise DataError(f"a slope per doubling needs a statistic at two or more positive amounts, got {list(amounts)}")
