@@ -93,8 +93,8 @@ def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
 
 NOTES = (
     "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on "
-    "some of them; a rater is a formula whose weights were written down before the first full run. That a naive one looks "
-    "at form is built in. That form rises, that facts do not, and by how much, is not.",
+    "some of them; a rater is a formula whose weights were written down before the first full run. That a naive one "
+    "looks at form is built in. That form rises, that facts do not, and by how much, is not.",
     "The ratio of imitation to pre-training tokens is far higher here than in the paper (about 1 to 1,000 there), so "
     "students forget more. Where stored knowledge falls the report says forgot, never flat.",
     "A base model's prose makes few checkable claims, so few right facts in its answers are partly a matter of form: "
@@ -142,7 +142,8 @@ class _Grid:
         return Component.of("backends", TEACHER, world=self.file("."), sample=sample)
 
     def collect(self, prompts: str, sample: int = 0) -> Collect:
-        return Collect(self.teacher(sample), self.file(f"prompts/{prompts}.jsonl"), sample=sample)
+        name = f"teacher-{sample + 1}" if sample else "teacher"
+        return Collect(self.teacher(sample), self.file(f"prompts/{prompts}.jsonl"), name=name, sample=sample)
 
     def curate(self, prompts: str) -> Curate:
         collected = self.collect(prompts)
