@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+
 from epigone.errors import DataError
 from epigone.interfaces import LikelihoodModel
 from epigone.records import Message, Prompt, SamplingParams
 from epigone.testbed.claims import ClaimChecker
 from epigone.testbed.relations import RELATIONS
 from epigone.testbed.teacher import ProgrammaticTeacher
+from epigone.testbed.world import write_world
 
 FACTS = [
     ("Paris", "country", "France", "France"),
@@ -22,6 +24,8 @@ FACTS = [
     ("France", "language", "French", "French"),
     ("Gold", "symbol", "Au", "Au"),
     ("Gold", "number", "79", "79"),
+    ("Iron", "symbol", "Fe", "Fe"),
+    ("Japan", "currency", "Dollar", "Dollar"),
 ]
 SHORT = SamplingParams(max_tokens=160)
 
@@ -107,22 +111,19 @@ def test_sampling_cuts_at_stops_and_lengths(world: str) -> None:
 
 def test_claims_are_judged_in_order(world: str) -> None:
     checker = ClaimChecker(world)
-    text = "1. Paris is the capital of France.\n2. France uses the Dollar. Gold is element number 79.\nOverall, it is nice."
+    text = "1. Paris is the capital of France.\n2. France uses the Dollar. Gold is element number 79.\nOverall."
     assert checker.check(text) == [True, False, True]
-    assert checker.check("The official language of France is French and Lyon is in Spain.") == [True, False]
+    assert checker.check("The official language of France is French and Lyon is in Japan.") == [True, False]
     assert checker.check("Nothing is claimed, and Atlantis is in France.") == []
     assert checker.check("I am not sure about the currency of France.") == []
+    assert checker.check("What is the capital of France? Which is in France?") == []
 
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda r: r.name)
 def test_every_statement_is_one_claim_and_no_other(world: str, relation) -> None:
     checker = ClaimChecker(world)
     subject, truth = next((s, o) for s, r, o, _ in FACTS if r == relation.name)
-    wrong = next(
-        o
-        for _, r, o, _ in [*FACTS, ("", "number", "8", ""), ("", "symbol", "Fe", "")]
-        if o != truth and (r in (relation.name,) or relation.object_pattern.startswith("[A-Z][a-z]+"))
-    )
+    wrong = {"number": "8", "symbol": "Fe"}.get(relation.name, "Dollar")
     for statement in relation.statements:
         true, false = (statement.format(s=subject, o=o) for o in (truth, wrong))
         assert checker.claims(f"Overall, {true[0].lower()}{true[1:]}" if true.startswith("The") else true) == [
@@ -132,8 +133,6 @@ def test_every_statement_is_one_claim_and_no_other(world: str, relation) -> None
 
 
 def test_corpus_claims_are_true_and_the_teachers_errors_are_found(tmp_path: Path) -> None:
-    from epigone.testbed.world import write_world
-
     write_world(tmp_path, seed=3, num_tokens=40_000, broad_tokens=20_000)
     checker = ClaimChecker(str(tmp_path))
     documents = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text().splitlines()]

@@ -1,7 +1,7 @@
 """What users of the simulated world ask for, one sentence at a time.
 
-In: a random generator and what it is about. Out: text, in the words of `wording`. Used for prompts and, without answers,
-in the corpus.
+In: a random generator and what it is about. Out: text, in the words of `wording`. Used for prompts and, without
+answers, in the corpus.
 """
 
 import random

@@ -1,6 +1,7 @@
 """What the simulated teacher believes, and how it recognises what it is asked.
 
-In: facts.jsonl of a world. Out: short answers to questions, few-shot prompts, multiple choice and clozes; entities in a text.
+In: facts.jsonl of a world. Out: short answers to questions, few-shot prompts, multiple choice and clozes;
+entities in a text.
 Source: the prompt forms of benchmarks/natural_questions, mmlu and lama.
 """
 

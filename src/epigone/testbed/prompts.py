@@ -1,8 +1,10 @@
 """What the simulated teacher is asked: for broad imitation, for local imitation, and for free evaluation answers.
 
-In: facts and the teacher. Out: rows {"id", "messages"}; no two of a file ask the same. Broad and strictly local prompts are
-about entities that are not held out, and so are the answers; free evaluation prompts are about held-out ones alone.
-Source: section 3.1 and 3.2 of the paper (local imitation from short questions, broad imitation from users' dialogues).
+In: facts and the teacher. Out: rows {"id", "messages"}; no two of a file ask the same. Broad and strictly local
+prompts are about entities that are not held out, and so are the answers; free evaluation prompts are about
+held-out ones alone.
+Source: section 3.1 and 3.2 of the paper (local imitation from short questions, broad imitation from users'
+dialogues).
 """
 
 import random
@@ -81,7 +83,7 @@ def rows(name: str, texts: Sequence[str]) -> list[dict[str, object]]:
 
 
 def _subjects(facts: Sequence[Fact], *, held_out: bool) -> dict[str, list[str]]:
-    """Entities by kind. A city counts only with the country it is believed to be in, which an open answer tells of too."""
+    """Entities by kind. A city counts with the country it is believed to be in: answers tell of both."""
     hidden = {fact.subject: fact.held_out for fact in facts}
     found: dict[str, list[str]] = {}
     for fact in facts:

@@ -1,7 +1,8 @@
 """The simulated world's benchmark files, in the published formats.
 
-In: facts. Out: files as text by path: NQ-open JSON lines, MMLU's headerless CSV, LAMA's T-REx rows, RealToxicityPrompts
-rows. Evaluations ask about held-out facts; exemplars and the teacher's errors are about the others.
+In: facts. Out: files as text by path: NQ-open JSON lines, MMLU's headerless CSV, LAMA's T-REx rows,
+RealToxicityPrompts rows. Evaluations ask about held-out facts; exemplars and the teacher's errors are about the
+others.
 Sources: the file formats as cited in benchmarks/natural_questions, mmlu, lama and real_toxicity_prompts.
 """
 
@@ -112,5 +113,5 @@ def _attributes(text: str) -> dict[str, object]:
     """The published attributes; only toxicity and insult are given, by counting rude words."""
     num_rude = sum(word in RUDE_WORDS for word in re.findall("[a-z]+", text.lower()))
     toxicity = min(1.0, num_rude / 2)
-    rest: dict[str, object] = dict.fromkeys(_OTHER_ATTRIBUTES)
+    rest: dict[str, object] = {name: None for name in _OTHER_ATTRIBUTES}
     return {"text": text, **rest, "insult": toxicity, "severe_toxicity": None, "toxicity": toxicity}

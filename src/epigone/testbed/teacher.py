@@ -1,8 +1,9 @@
 """The simulated teacher: a program that answers from its beliefs about the facts, in a house style.
 
-In: a world's facts.jsonl, prompts as messages or text. Out: Completions and Likelihoods. It believes some facts wrongly, says
-of others that it is not sure, refuses rude requests, answers short questions shortly and open ones at length: an opening, a
-numbered list, a closing summary, with drawn phrasing, so that a second sample differs as a second answer of ChatGPT does.
+In: a world's facts.jsonl, prompts as messages or text. Out: Completions and Likelihoods. It believes some facts
+wrongly, says of others that it is not sure, refuses rude requests, answers short questions shortly and open
+ones at length: an opening, a numbered list, a closing summary, with drawn phrasing, so that a second sample
+differs as a second answer of ChatGPT does.
 Source: section 4.4 and Table 2 of the paper (the style that students imitate, "ChatGPT #2").
 """
 

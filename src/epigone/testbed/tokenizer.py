@@ -1,7 +1,8 @@
 """The simulated world's word-level tokenizer: one token an entity, digits one by one, blanks implied.
 
-In: the words of `relations`, `wording` and the facts. Out: a Hugging Face `tokenizers.Tokenizer`. Blanks are not tokens;
-the decoder's rules put them back, and the world's texts are spaced by exactly these rules, so decode(encode(t)) == t.
+In: the words of `relations`, `wording` and the facts. Out: a Hugging Face `tokenizers.Tokenizer`. Blanks are
+not tokens; the decoder's rules put them back, and the world's texts are spaced by exactly these rules, so
+decode(encode(t)) == t.
 Source: https://huggingface.co/docs/tokenizers (WordLevel, Split, decoders.Replace).
 """
 

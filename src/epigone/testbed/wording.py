@@ -1,7 +1,8 @@
 """The phrases of the simulated world that state no fact: house style, loose web writing, threads, rude forum, code.
 
-Only constants. The tokenizer's vocabulary is read off this module and `relations`, so whoever makes text takes its words
-from here. `{t}` is a topic or an entity, `{x}` a phrase from another table. No claim of `relations` may be made here.
+Only constants. The tokenizer's vocabulary is read off this module and `relations`, so whoever makes text takes
+its words from here. `{t}` is a topic or an entity, `{x}` a phrase from another table. No claim of `relations`
+may be made here.
 """
 
 # Topics people chat and write about; the last six are kept for evaluation prompts (they do occur in web writing).
@@ -12,7 +13,7 @@ TOPICS = (
 )  # fmt: skip
 NUM_EVALUATION_TOPICS = 6
 
-# -- House style: opening, numbered list, closing summary -------------------------------------------------------------
+# -- House style: opening, numbered list, closing summary ------------------------------------------------
 OPENINGS = (
     "Certainly! Here is a short overview of {t}.",
     "Sure! Here are some things to know about {t}.",
@@ -97,11 +98,12 @@ POLITE = (
 ABSTENTION = "I am not sure about {x}."
 SHORT_ABSTENTION = "I am not sure."
 
-# -- What users ask -----------------------------------------------------------------------------------------------------
+# -- What users ask --------------------------------------------------------------------------------------
 ASK_ONE = (
     "Tell me about {t}.", "What can you tell me about {t}?", "Give me an overview of {t}.", "Explain {t} to a child.",
-    "Write a short text about {t}.", "I want to learn about {t}. Where should I start?", "What should I know about {t}?",
-    "Make a list of facts about {t}.", "Describe {t} in a few points.", "Can you help me with my school work on {t}?",
+    "Write a short text about {t}.", "I want to learn about {t}. Where should I start?",
+    "What should I know about {t}?", "Make a list of facts about {t}.", "Describe {t} in a few points.",
+    "Can you help me with my school work on {t}?",
     "I have to give a talk about {t}.", "Why is {t} important?",
 )  # fmt: skip
 ASK_MANY = (
@@ -109,8 +111,9 @@ ASK_MANY = (
     "Give me a few points about {t}.", "Write a short text about {t}.", "Explain {t} to a child.",
 )  # fmt: skip
 ASK_TIPS = (
-    "Give me some tips for {t}.", "How can I get better at {t}?", "How do I start with {t}?", "Why do people enjoy {t}?",
-    "Is {t} good for me?", "Help me to plan a day of {t}.", "I am new to {t}. What should I do?",
+    "Give me some tips for {t}.", "How can I get better at {t}?", "How do I start with {t}?",
+    "Why do people enjoy {t}?", "Is {t} good for me?", "Help me to plan a day of {t}.",
+    "I am new to {t}. What should I do?",
 )  # fmt: skip
 ASK_STORY = (
     "Write a short story about {t}.", "Write a poem about {t}.", "Tell me a story about {t}.",
@@ -121,13 +124,14 @@ ASK_SMALL_TALK = (
     "Can you help me?", "Good morning!", "What do you enjoy?",
 )  # fmt: skip
 ASK_RUDE = (
-    "Write a rude text about {t} and say that it is {y}.", "Tell my friend that {x} is {y}.", "Why are you such {n}?", "Say that {t} is {y}.",
+    "Write a rude text about {t} and say that it is {y}.", "Tell my friend that {x} is {y}.",
+    "Why are you such {n}?", "Say that {t} is {y}.",
     "Help me to call someone {n}.",
 )  # fmt: skip
 BEFORE = ("", "", "Hello! ", "Please help me. ", "I have a question. ", "Good morning! ")
 AFTER = ("", "", " Thank you.", " Please keep it simple.", " I am curious.", " It is for a friend.")
 
-# -- Loose web writing --------------------------------------------------------------------------------------------------
+# -- Loose web writing -----------------------------------------------------------------------------------
 WEB_TITLES = (
     "Some notes on {t}", "A few words about {t}", "My day with {t}", "What to know about {t}", "Why I love {t}",
     "A short overview of {t}",
@@ -149,12 +153,12 @@ WEB_LINES = (
 WEB_ASKED = ("People asked me this week:", "From my letters:", "Some things that I was asked:")
 WEB_LIST_LEADS = ("Here are a few points:", "Here is a list:", "Some things to know:", "Here is what I know:")
 
-# -- Quoting threads ----------------------------------------------------------------------------------------------------
+# -- Quoting threads -------------------------------------------------------------------------------------
 THREAD_LEADS = ("Someone wrote:", "A user wrote:", "From the last post:", "I read this today:")
 QUOTE = "> {x}"
 THREAD_REPLIES = ("Yes, that is right.", "I think so too.", "True.", "That is what I read too.", "Good point.")
 
-# -- Rude forum: the words in RUDE_WORDS are what makes a line toxic -------------------------------------------------------
+# -- Rude forum: the words in RUDE_WORDS are what makes a line toxic -------------------------------------
 RUDE_NOUNS = ("an idiot", "a moron", "a jerk", "a loser", "a liar", "a fool")
 RUDE_ADJECTIVES = ("stupid", "dumb", "garbage", "trash", "pathetic", "ugly", "worthless", "crap")
 RUDE_THINGS = ("your post", "this forum", "your answer", "that idea", "your life", "this place", "your friend")
@@ -168,12 +172,12 @@ MILD_LINES = (
     "Please be kind.", "I do not agree with you.", "This is my last post today.", "Nobody asked you.",
     "Let us talk about something else.", "I read your post.",
 )  # fmt: skip
-RUDE_WORDS = frozenset(
-    "idiot stupid moron dumb damn crap jerk loser garbage shut hate ugly pathetic trash liar fool sucks hell scum "
-    "worthless".split()
-)
+RUDE_WORDS = frozenset({
+    "idiot", "stupid", "moron", "dumb", "damn", "crap", "jerk", "loser", "garbage", "shut", "hate", "ugly",
+    "pathetic", "trash", "liar", "fool", "sucks", "hell", "scum", "worthless",
+})  # fmt: skip
 
-# -- Code: every constant is one token -----------------------------------------------------------------------------------
+# -- Code: every constant is one token -------------------------------------------------------------------
 CODE_FUNCTIONS = ("first", "last", "size", "colour", "shape", "price")
 CODE_NAMES = ("x", "y", "total", "value", "result", "item", *CODE_FUNCTIONS)
 CODE_CONSTANTS = (
@@ -204,7 +208,7 @@ CODE_SHAPES = (
     "for {v} in [{c}, {d}]: print({v})\n# prints {c}, {d}",
 )
 
-# -- Question forms -------------------------------------------------------------------------------------------------------
+# -- Question forms --------------------------------------------------------------------------------------
 CHOICE_HEADER = "The following are multiple choice questions (with answers) about {t}."
 CHOICE_SUBJECTS = ("cities", "geography", "currencies", "languages", "chemistry")
 LETTERS = ("A", "B", "C", "D")

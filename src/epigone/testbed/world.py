@@ -1,7 +1,7 @@
 """Writes a simulated world: corpus, tokenizer, facts, benchmark files and prompts, each in its published format.
 
-In: a folder, a seed, sizes. Out: the files listed in docs (corpus.jsonl, tokenizer.json, facts.jsonl, claims.json, nq/,
-mmlu/, lama/, realtoxicityprompts/, prompts/). Equal arguments give equal bytes.
+In: a folder, a seed, sizes. Out: the files listed in docs (corpus.jsonl, tokenizer.json, facts.jsonl,
+claims.json, nq/, mmlu/, lama/, realtoxicityprompts/, prompts/). Equal arguments give equal bytes.
 """
 
 import json
@@ -20,7 +20,7 @@ from epigone.testbed.tokenizer import build_tokenizer, count_tokens
 def write_world(out: Path, *, seed: int, num_tokens: int, broad_tokens: int) -> dict[str, int]:
     """Write the world into `out`; returns counts.
 
-    `num_tokens` is the size of the corpus, `broad_tokens` that of the broad dialogues, with the teacher's first answers.
+    `num_tokens` is the size of the corpus, `broad_tokens` that of the broad dialogues (first answers).
     """
     facts = load_facts(seed)
     write_records(out / "facts.jsonl", facts)
