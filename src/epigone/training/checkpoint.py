@@ -48,7 +48,7 @@ def load_state(folder: Path, like: Tree, identity: str) -> Tree | None:
             found = (saved.metadata() or {}).get("identity")
             tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{file}: not a saved training state ({error}); delete it to start anew") from error
+        raise ArtifactError(f"{file}: not a saved train state ({error}); delete it to start anew") from error
     expected = _named(like)
     if found != identity or tensors.keys() != expected.keys():
         raise ArtifactError(f"{file}: the state of another run ({found}, not {identity}); delete it to start anew")
