@@ -41,6 +41,24 @@ def test_wrong_word_is_rare(closed, base_rate, teacher_rate, shared):
     assert sum(share[word] for word in WRONG[closed]) <= 0.05, share
 
 
+def seeds_of_noisy_arms(rng, closed: float, num_seeds: int) -> list[Draws]:
+    """Base and student differ from seed to seed, the base by 7 points, the student from its mark by 3."""
+    base, student, teacher = [], [], (rng.random(NUM_ITEMS) < 0.97).astype(float)
+    for _ in range(num_seeds):
+        rate = np.clip(0.5 + 0.07 * rng.standard_normal(), 0, 0.9)
+        moved = rate + closed * (0.97 - rate) + 0.03 * rng.standard_normal()
+        base.append((rng.random(NUM_ITEMS) < rate).astype(float))
+        student.append((rng.random(NUM_ITEMS) < moved).astype(float))
+    return [means(values, num_resamples=NUM_RESAMPLES) for values in (base, student, [teacher])]
+
+
+@pytest.mark.parametrize("closed", list(WRONG))
+def test_wrong_word_is_rare_over_seeds_that_differ(closed):
+    rng = np.random.default_rng(3)
+    found = [gap_closed(*seeds_of_noisy_arms(rng, closed, 3)).word for _ in range(200)]
+    assert sum(word in WRONG[closed] for word in found) <= 10
+
+
 @pytest.mark.parametrize("teacher_rate", [0.5, 0.52, 0.48])
 def test_teacher_about_equal_to_base_is_undecided(teacher_rate):
     for closed in (0.0, 1.0, 3.0):

@@ -6,8 +6,8 @@ differences and slopes are Draws again.
 Items are drawn as multinomial counts, one fixed matrix a number of items, so a mean over all resamples is one matrix
 product, and two statistics over the same items are paired by construction (they see the same draws). Seeds are drawn
 on top, crossed with the items because all seeds answer the same ones. A bootstrap over S seeds shows (S-1)/S of the
-variance between seeds, half of it at two: deviations of the seed weights are stretched by sqrt(S/(S-1)). Even so an
-interval over two or three seeds is narrower than it should be; hence the rule of three seeds for claims.
+variance between seeds, half of it at two: deviations of the seed weights are stretched by sqrt(S/(S-1)). Two
+or three seeds tell little of their own spread all the same; hence the rule of three seeds for claims.
 Source: Efron & Tibshirani (1993), ch. 6; the stretching: Rao & Wu (1988), https://doi.org/10.1080/01621459.1988.10478591
 """
 

@@ -100,6 +100,7 @@ class _Columns:
         self._teacher = only(models, "teacher")
 
     def scored(self, members: list[ModelData]) -> Iterator[Measure]:
+        """The metrics of SCORED."""
         for metric, (benchmark, over, under) in SCORED.items():
             if benchmark in self._places:
                 found = [self._column(m, benchmark, over, under) for m in members]
