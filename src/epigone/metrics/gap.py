@@ -12,8 +12,7 @@ One test, where gap closed = (student - base) / (teacher - base):
 - undecided   else.
 MARGIN is a choice made before any study was run: smaller than the 20 % that one would hate to miss, larger than what
 some 300 items leave open. A true gain of MARGIN or more is called "no gain" in at most 2.5 % of studies. One seed does
-not see the noise between seeds: where that is 3 points, a single seed calls a true 0 wrongly in some 9 %, two or more in
-under 1 %.
+not see the noise between seeds: where that is 3 points, one seed calls a true 0 wrongly in some 9 %, two or more in under 1 %.
 
 A student, from its capability tests that have a gap, its style tests, and whether stored knowledge fell:
 - broad gain  a gain on every capability test, of at least two.
