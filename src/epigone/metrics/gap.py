@@ -11,8 +11,9 @@ One test, where gap closed = (student - base) / (teacher - base):
 - no gain     the 95 % interval ends below MARGIN (15 % of the gap): a gain worth the name is ruled out.
 - undecided   else.
 MARGIN is a choice made before any study was run: smaller than the 20 % that one would hate to miss, larger than what
-some 300 items leave open. A true gain of MARGIN or more is called "no gain" in at most 2.5 % of studies. One seed does
-not see the noise between seeds: where that is 3 points, one seed calls a true 0 wrongly in some 9 %, two or more in under 1 %.
+some 300 items leave open. A true gain of MARGIN or more is called "no gain" in at most 2.5 % of studies.
+One seed does not see the noise between seeds: where that is 3 points, one seed calls a true 0 wrongly in some 9 % of
+studies, two or more in under 1 %.
 
 A student, from its capability tests that have a gap, its style tests, and whether stored knowledge fell:
 - broad gain  a gain on every capability test, of at least two.
