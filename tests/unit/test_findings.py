@@ -283,7 +283,7 @@ def test_what_is_not_measured_says_why(findings):
     assert {"Figure 6", "Figure 7", "Table 3", "Table 4", "Table 5"} <= set(findings.not_measured)
     assert "non_toxic" in findings.not_measured["Figure 5"]
     assert "Table 2" not in findings.not_measured
-    assert any("simulated" in note for note in findings.notes)
+    assert any("in 5 of 7 student arms" in note for note in findings.notes)
 
 
 def test_series_over_pretraining_at_one_size():

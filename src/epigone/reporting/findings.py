@@ -87,11 +87,7 @@ def _not_measured(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _notes(results: Sequence[Result], decided: Sequence[ArmVerdict], num_seeds: int) -> Iterator[str]:
-    if any(result.metric.startswith("preference_e") for result in results):
-        yield (
-            "The raters are simulated and their weights are a choice: that a naive one looks at form is built in; that "
-            "form rises, that facts do not, and by how much, is not."
-        )
+    """What these results must be read with; what holds of a study whatever comes out is the study's own to say."""
     if num_seeds < MIN_SEEDS_FOR_CLAIMS:
         yield (
             f"With fewer than {MIN_SEEDS_FOR_CLAIMS} seeds (the most here is {num_seeds}) every claim about size, "
@@ -102,11 +98,6 @@ def _notes(results: Sequence[Result], decided: Sequence[ArmVerdict], num_seeds: 
         yield (
             f"Stored knowledge fell in {forgot} of {len(decided)} student arms. Where a benchmark falls with it, the "
             "student forgot; that is not the paper's flat curve."
-        )
-    if any(result.metric == "facts_right" for result in results):
-        yield (
-            "A base model's prose makes few checkable claims, so that nothing in it is right can be an effect of form: "
-            "claims per answer stand beside the share that is right."
         )
     empty = [result for result in results if result.metric == "empty_answers" and result.estimate.value > 0]
     for result in empty:
