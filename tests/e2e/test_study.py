@@ -47,14 +47,27 @@ def contents(root: Path) -> dict[str, bytes]:
 def run_until(environment: dict[str, str], root: Path, num_done: int) -> bool:
     """Start the study and kill -9 it once so many artifacts are there. False where it finished first."""
     command = [sys.executable, "-m", "epigone", *SMALL, "--root", str(root)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **silent)
     while process.poll() is None:
         if len(artifacts(root)) >= num_done:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            wait_until_empty(process.pid)
             return True
         time.sleep(0.02)
     return False
+
+
+def wait_until_empty(group: int) -> None:
+    """Until the workers have seen that their parent is gone; fails where they live on."""
+    for _ in range(500):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("workers outlive their killed parent by ten seconds")
 
 
 def test_killed_at_five_points_it_ends_in_the_same_bytes(

@@ -81,7 +81,7 @@ class Report:
             checker=checker,
             prompts=prompts,
         )
-        findings = replace(findings, notes=self.notes)
+        findings = replace(findings, notes=(*self.notes, *findings.notes))
         for name, content in render(findings).items():
             write_text(out / name, content)
         write_json(out / "findings.json", json.loads(json.dumps(asdict(findings))))
