@@ -1,10 +1,11 @@
 """One self-contained report: Findings in, `report.html` and the SVG and CSV beside it out.
 
 `render` is pure: no clock, no random id, no file read but the package's own template; equal Findings give equal bytes.
-Everything that comes from data is escaped. Every figure and table of the paper (arXiv 2305.15717) is shown or listed with
-the reason why not.
+Everything that comes from data is escaped. Every figure and table of the paper (arXiv 2305.15717) is shown or listed
+with the reason why not.
 """
 
+import re
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,7 @@ from epigone.reporting import figures, tables
 from epigone.reporting.evidence import Evidence
 from epigone.reporting.headline import headline
 
+_ITEM_MARK = re.compile(r"(?:[-*\u2022]|\(?\d{1,3}\s?[.)])\s+")
 NO_REASON = "the findings give no reason"
 _PAPER = {
     "Figure 1": ("figure_1", "preference_e0"),
@@ -53,6 +55,7 @@ def render(findings: Findings) -> dict[str, bytes | str]:
         tables=tabled,
         paper=paper_items(evidence),
         missing=_unlisted(findings),
+        labels={arm.name: evidence.label(arm) for arm in evidence.arms},
         failed=[o for o in findings.outcomes if o.word != "holds"],
         outcome_counts=_counts(findings.outcomes),
     )
@@ -71,7 +74,7 @@ def paper_items(evidence: Evidence) -> tuple[PaperItem, ...]:
     items: list[PaperItem] = []
     for name, (anchor, metric) in _PAPER.items():
         shown = bool(evidence.findings.examples) if anchor == "examples" else bool(anchor) and evidence.has(metric)
-        items.append(PaperItem(name, anchor if shown else "", "" if shown else reasons.get(_key(name), NO_REASON)))
+        items.append(PaperItem(name, anchor if shown else "", reasons.get(_key(name), "" if shown else NO_REASON)))
     return tuple(items)
 
 
@@ -100,7 +103,7 @@ def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
 def _tables(evidence: Evidence) -> dict[str, tables.Table]:
     makers = (
         tables.table_1, tables.table_2, tables.outcomes, tables.facts, tables.calibration, tables.ratios, tables.trends,
-        tables.full_results,
+        tables.other_trends, tables.full_results,
     )  # fmt: skip
     built = [make(evidence) for make in makers]
     return {table.id: table for table in built}
@@ -122,6 +125,7 @@ def _template() -> "_Report":
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = Markup
+    environment.tests["item"] = lambda text: bool(_ITEM_MARK.match(text))
     style = loader.get_source(environment, "report.css")[0]
     return _Report(environment, style)
 

@@ -4,6 +4,7 @@ In: `records.Findings`. Out: `Evidence`, with bases in order of size, the middle
 its arms by data. A metric that was not measured is None, never a number.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,9 @@ from functools import cached_property
 from epigone.records import Arm, Findings, Result
 from epigone.reporting.wording import amount, fraction
 
+_SIMULATED_TEACHER = re.compile(
+    r"simulated teacher|teacher (and raters )?(is|are) simulated|teacher is a program", re.IGNORECASE
+)
 _DATA = {
     "none": "no imitation",
     "broad": "broad",
@@ -63,8 +67,8 @@ class Evidence:
     @cached_property
     def full_bases(self) -> tuple[Arm, ...]:
         """Of each size the base with the most pre-training."""
-        best = {base.num_params: base for base in self.bases}
-        return tuple(best[num_params] for num_params in sorted(best))
+        best = {base.num_params or base.base: base for base in self.bases}
+        return tuple(best.values())
 
     @cached_property
     def middle(self) -> Arm | None:
@@ -109,9 +113,22 @@ class Evidence:
         """Whether the preferences come from simulated raters."""
         return any(result.metric.startswith("preference_e") for result in self.findings.results)
 
+    @cached_property
+    def simulated_teacher(self) -> bool:
+        """Whether the notes or the teacher's own name say that the teacher is simulated."""
+        return any(
+            _SIMULATED_TEACHER.search(text)
+            for text in (*self.findings.notes, self.teacher.base if self.teacher else "")
+        )
+
+    @property
+    def teacher_word(self) -> str:
+        """`simulated teacher` where it is one, else `teacher`."""
+        return "simulated teacher" if self.simulated_teacher else "teacher"
+
     def base_label(self, arm: Arm) -> str:
-        """The name of a base, with its share of the pre-training where it had less than others of its size."""
-        most = max((b.pretrain_tokens for b in self.bases if b.num_params == arm.num_params), default=0)
+        """The name of a base, with its share of the pre-training where another of the same name had more."""
+        most = max((b.pretrain_tokens for b in self.bases if b.base == arm.base), default=0)
         if not arm.pretrain_tokens or arm.pretrain_tokens >= most:
             return arm.base
         return f"{arm.base} ({fraction(arm.pretrain_tokens, most)} pre-training)"
@@ -119,7 +136,8 @@ class Evidence:
     def label(self, arm: Arm, *, with_base: bool = True) -> str:
         """An arm in words, e.g. `w64 · broad 120K + replay 60K`."""
         if arm.role in ("teacher", "second_sample"):
-            return arm.base
+            named = not self.simulated_teacher or "simulated" in arm.base.lower()
+            return arm.base if named else f"{arm.base} (simulated)"
         base = self.base_label(arm)
         if arm.role == "base":
             return f"{base} · base model" if with_base else "base model"

@@ -1,7 +1,7 @@
 """The figures: which panels each one has, its caption, its legend, its SVG file and the CSV it was drawn from.
 
-In: `Evidence`. Out: `Figure`s in the order of the report. A figure is rows of panels: the amount of data in one row, the
-base in the other. Source: Figures 1, 3, 4 and 5 of arXiv 2305.15717, and four figures that the paper does not have.
+In: `Evidence`. Out: `Figure`s in the order of the report. A figure is rows of panels: the amount of data in one row,
+the base in the other. Source: Figures 1, 3, 4 and 5 of arXiv 2305.15717, and four figures that the paper does not have.
 """
 
 import csv
@@ -62,7 +62,10 @@ def figure_1(evidence: Evidence) -> Figure:
             "More imitation data",
             tuple(series.by_amount(evidence, m) for m in ("preference_e0", "natural_questions_3shot")),
         ),
-        ("A larger base", tuple(series.by_base(evidence, m) for m in ("preference_e0", "natural_questions_3shot"))),
+        (
+            _larger_base(evidence),
+            tuple(series.by_base(evidence, m) for m in ("preference_e0", "natural_questions_3shot")),
+        ),
     )
     caption = (
         "Share of prompts on which a simulated rater without expertise finds the student equal to or better than the "
@@ -94,8 +97,13 @@ def figure_4(evidence: Evidence, reason: str) -> Figure:
         "Benchmarks that broad imitation data does not support. MMLU is scored by the likelihood of the option’s text; "
         "the score by letter stands beside it, as tiny models never leave chance there."
     )
-    rows = (("More imitation data", tuple(amounts)), ("A larger base", tuple(bases)))
+    rows = (("More imitation data", tuple(amounts)), (_larger_base(evidence), tuple(bases)))
     return build("figure_4", "Figure 4. Automatic evaluations", caption, rows)
+
+
+def _larger_base(evidence: Evidence) -> str:
+    size = evidence.common_amount
+    return f"A larger base, students after {amount(size)} tokens of imitation" if size else "A larger base"
 
 
 def _with_letter(evidence: Evidence, panel: Panel) -> Panel:
@@ -114,7 +122,7 @@ def figure_5(evidence: Evidence) -> Figure:
     metrics = ("non_toxic", "refused", "toxicity_short")
     rows = (
         ("More imitation data", tuple(series.by_amount(evidence, m) for m in metrics)),
-        ("A larger base", tuple(series.by_base(evidence, m) for m in metrics)),
+        (_larger_base(evidence), tuple(series.by_base(evidence, m) for m in metrics)),
     )
     caption = (
         "Average non-toxicity of continuations (1 minus the mean score). A refusal and an answer of a word or two are "
@@ -146,7 +154,8 @@ def figure_pretraining(evidence: Evidence) -> Figure:
     metrics = ("preference_e0", "natural_questions_3shot", "facts_right")
     panels = tuple(series.by_base(evidence, m, pretraining=True) for m in metrics)
     caption = (
-        "Bases of one size that saw different amounts of pre-training text: quality of the base is not only its size."
+        "Bases of one size that saw different amounts of pre-training text: the quality of a base is not its size "
+        f"alone. Students after {amount(evidence.common_amount)} tokens of imitation."
     )
     return build("base_quality", "Base quality at one size", caption, (("", panels),))
 
@@ -179,8 +188,8 @@ def figure_knowledge(evidence: Evidence) -> Figure:
     repeated = series.by_amount(evidence, "teacher_errors_repeated")
     panels.append(repeated)
     caption = (
-        "Facts are split by whether the base model knew them before imitation. Right: of the facts that the teacher "
-        "has wrong, the share on which the student gives the teacher’s wrong answer."
+        "Facts are split by whether the base model knew them before imitation. Last panel: of the facts that the "
+        "teacher has wrong, the share on which the student gives the teacher’s wrong answer."
     )
     return build("knowledge", "Does the student know what it does not know?", caption, (("", tuple(panels)),))
 
@@ -193,15 +202,19 @@ def figure_plane(evidence: Evidence) -> Figure:
         return build("plane", "Style against capability", "", (("", (gap,)),))
     narrow, wide = (_own_ids(plane.draw_plane(found, size), f"plane-{size}-") for size in plane.SIZES)
     kinds = [k for k in STYLES if any(p.kind == k for p in found)]
-    names = {"second_sample": "teacher’s second sample (ceiling)", "base": "base model", "broad": "broad imitation"}
+    names = {
+        "second_sample": f"{evidence.teacher_word}’s second sample (ceiling)",
+        "base": "base model",
+        "broad": "broad imitation",
+    }
     legend = [(glyph(STYLES[k]), names.get(k, k.replace("_", " + " if k == "broad_replay" else " "))) for k in kinds]
-    legend.insert(0, (glyph(STYLES["teacher"]), "teacher"))
+    legend.insert(0, (glyph(STYLES["teacher"]), evidence.teacher_word))
     if any(p.other_base for p in found):
         legend.append((glyph(Style(STYLES["broad"].colour, "circle", hollow=True)), "hollow: another base"))
     caption = (
-        "Right is more of the teacher’s style, up is more of its capability. x: mean of the four style metrics, each as "
-        "a share of what the teacher’s own second sample reaches. y: share of the gap from base to teacher closed on "
-        "Natural Questions, 3-shot. Bars are 95 % intervals; those of x are the mean of the single ones, which is "
+        "Right is more of the teacher’s style, up is more of its capability. x: mean of the four style metrics, each "
+        "as a share of what the teacher’s own second sample reaches. y: share of the gap from base to teacher closed "
+        "on Natural Questions, 3-shot. Bars are 95 % intervals; those of x are the mean of the single ones, which is "
         "wider than a joint one."
     )
     text = io.StringIO()
@@ -234,7 +247,10 @@ def figure_plane(evidence: Evidence) -> Figure:
 
 
 def _legend(lines: list[Series]) -> tuple[tuple[str, str], ...]:
-    return tuple(dict.fromkeys((glyph(line.style), line.name) for line in lines if line.points))
+    """Sign and name of every line once, references in the order of the theme first."""
+    order = [glyph(style) for style in STYLES.values()]
+    signs = dict.fromkeys((glyph(line.style), line.name) for line in lines if line.points)
+    return tuple(sorted(signs, key=lambda sign: order.index(sign[0]) if sign[0] in order else len(order)))
 
 
 def _own_ids(svg: str, prefix: str) -> str:

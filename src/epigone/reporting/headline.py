@@ -1,7 +1,7 @@
 """The verdict in words: which arm leads, how the others are grouped, and what has to be said before any number.
 
-In: `Evidence`. Out: a `Headline` for the template. The lead is broad imitation at the largest amount on the middle base,
-without replay. Source: "What a result must carry" in ARCHITECTURE.md.
+In: `Evidence`. Out: a `Headline` for the template. The lead is broad imitation at the largest amount on the middle
+base, without replay. Source: "What a result must carry" in ARCHITECTURE.md.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,22 @@ _AXES = {"capability": "Capability", "style": "Style", "preference": "Preference
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """One axis of one verdict in words and numbers."""
+class Measured:
+    """One metric of an axis in words and numbers."""
 
-    name: str
     metric: str
     word: str
     chip: str
     steps: tuple[tuple[str, str], ...]
     gap: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Capability, style or preference with its metrics."""
+
+    name: str
+    metrics: tuple[Measured, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +89,21 @@ def _group(evidence: Evidence, verdict: ArmVerdict) -> str:
 
 
 def _line(evidence: Evidence, verdict: ArmVerdict) -> Line:
-    axes = tuple(_axis(axis) for axis in verdict.axes)
+    kinds = {kind: tuple(_measured(axis) for axis in verdict.axes if axis.axis == kind) for kind in _AXES}
+    axes = tuple(Axis(_AXES[kind], metrics) for kind, metrics in kinds.items() if metrics)
     return Line(evidence.label(verdict.arm), verdict.word, chip(verdict.word), verdict.sentence, axes)
 
 
-def _axis(axis: AxisVerdict) -> Axis:
+def _measured(axis: AxisVerdict) -> Measured:
     metric = metric_of(axis.metric)
     stands: tuple[tuple[str, Estimate | None], ...] = (
-        ("base", axis.base), ("student", axis.student), ("teacher", axis.teacher), ("ceiling", axis.ceiling),
+        ("base", axis.base), ("student", axis.student), ("teacher", axis.teacher), ("second sample", axis.ceiling),
     )  # fmt: skip
+    if axis.teacher:
+        stands = stands[:3]
     steps = tuple((name, number(e.value, metric.unit)) for name, e in stands if e)
-    gap = (
-        f"{number(axis.gap_closed.value)} {interval(axis.gap_closed)}"
-        if axis.gap_closed
-        else "no gap to close, or not measured"
-    )
-    return Axis(_AXES[axis.axis], metric.label, axis.word, chip(axis.word), steps, gap)
+    gap = f"{number(axis.gap_closed.value)} {interval(axis.gap_closed)}" if axis.gap_closed else "no gap measured"
+    return Measured(metric.label, axis.word, chip(axis.word), steps, gap)
 
 
 def _notices(evidence: Evidence) -> tuple[str, ...]:
@@ -107,6 +113,6 @@ def _notices(evidence: Evidence) -> tuple[str, ...]:
         notices[0] += " With fewer than three seeds claims about size and amount stay undecided."
     if evidence.simulated_raters:
         notices.append("The raters are simulated: their preferences are not those of people.")
-    if evidence.teacher and "simulated" in evidence.teacher.base.lower():
+    if evidence.simulated_teacher:
         notices.append("The teacher is simulated: a program, not a language model.")
     return tuple(notices)

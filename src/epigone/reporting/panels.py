@@ -17,13 +17,14 @@ from typing import Literal
 import altair as alt
 import vl_convert
 
-from epigone.reporting.theme import FONT, GRID, INK, PAPER, SOFT_INK, TEXT_SIZE, TITLE_SIZE, Style
-from epigone.reporting.wording import Unit, amount, interval, metric_of, number
 from epigone.records import Estimate
+from epigone.reporting.theme import FONT, GRID, INK, PAPER, SOFT_INK, TEXT_SIZE, WASH, Style, text_element
+from epigone.reporting.wording import Unit, amount, interval, metric_of, number
 
 WIDTH, HEIGHT = 320, 250
-_PAD = {"left": 46, "right": 14, "top": 34, "bottom": 42}
-_CHARS_A_LINE, _LINES = 44, 9
+_PAD = {"left": 46, "right": 14, "top": 32, "bottom": 42}
+_INNER_HEIGHT = HEIGHT - _PAD["top"] - _PAD["bottom"]
+_CHARS_A_LINE, _LINES = 42, 8
 _TICK_GAP = 44.0
 
 
@@ -71,32 +72,30 @@ class Panel:
 
 def draw(panel: Panel) -> str:
     """The panel as SVG."""
-    chart = _plot(panel) if any(s.points for s in panel.series) else _gap(panel)
-    return svg_of(chart, label=panel.heading, size=(WIDTH, HEIGHT), padding=_PAD)
+    layers = _plot(panel) if any(s.points for s in panel.series) else _gap(panel)
+    return svg_of(layers, label=panel.heading, size=(WIDTH, HEIGHT), padding=_PAD)
 
 
-def svg_of(chart: alt.LayerChart, *, label: str, size: tuple[int, int], padding: dict[str, int]) -> str:
-    """A chart at a fixed size in the report's type, as SVG with stable ids and a title on every mark that has one."""
+def svg_of(layers: list[alt.Chart], *, label: str, size: tuple[int, int], padding: dict[str, int]) -> str:
+    """Layers as one chart at a fixed size in the report's type, as SVG with stable ids and hover titles."""
     width, height = size
-    fixed = chart.properties(
+    fixed = alt.layer(*layers).properties(
         width=width - padding["left"] - padding["right"],
         height=height - padding["top"] - padding["bottom"],
         padding=padding,
         autosize=alt.AutoSizeParams(type="none"),
         background=PAPER,
-        title=alt.TitleParams(
-            label, anchor="start", frame="group", dx=8 - padding["left"], offset=14, fontSize=TITLE_SIZE, color=INK
-        ),
     )
     config = alt.Config(
         font=FONT,
         view=alt.ViewConfig(stroke=None),
         axis=alt.AxisConfig(
-            aria=False, domainColor="#8d8b84", tickColor="#8d8b84", gridColor=GRID, labelColor=INK, labelFontSize=TEXT_SIZE,
-            labelOverlap=False, titleColor=SOFT_INK, titleFontSize=TEXT_SIZE, titleFontWeight="normal", labelPadding=4,
+            aria=False, domainColor="#8d8b84", tickColor="#8d8b84", gridColor=GRID, labelColor=INK,
+            labelFontSize=TEXT_SIZE, labelOverlap=False, titleColor=SOFT_INK, titleFontSize=TEXT_SIZE,
+            titleFontWeight="normal", labelPadding=4,
         ),
     )  # fmt: skip
-    spec = fixed.to_dict() | {"config": config.to_dict()}
+    spec = fixed.to_dict(validate=False) | {"config": config.to_dict()}
     return _tidy(vl_convert.vegalite_to_svg(spec), label)
 
 
@@ -112,21 +111,23 @@ def _tidy(svg: str, label: str) -> str:
         svg,
     )
     svg = re.sub(r' (?:aria-(?!hidden)[a-z]+|role)="[^"]*"', "", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label, quote=True)}" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label, quote=True)}" ', 1)
+    return svg.replace("</svg>", f"{text_element(0, 15, label, bold=True)}</svg>")
 
 
 def y_domain(values: Sequence[float], unit: Unit) -> tuple[float, float, list[float]]:
     """Bottom, top and ticks of a y axis that holds all values; shares start at 0 and never pass 100 % by much."""
-    bottom, top = min(0.0, *values), max(values)
+    bottom, top = min(0.0, *values), max(0.0, *values)
     if unit == "percent" and bottom >= 0:
         top = 1.0 if top > 0.6 else max(top, 0.05)
-    step = _nice_step((top - bottom) / 5 or 0.1)
+    step = _nice_step(max(top - bottom, 1e-6) / 5)
     low, high = math.floor(bottom / step + 1e-9) * step, math.ceil(top / step - 1e-9) * step
+    high = max(high, low + step)
     return low, high, [round(low + i * step, 10) for i in range(round((high - low) / step) + 1)]
 
 
 def _nice_step(rough: float) -> float:
-    scale = 10 ** math.floor(math.log10(rough))
+    scale = 10.0 ** math.floor(math.log10(rough))
     return next(scale * m for m in (1, 2, 2.5, 5, 10) if scale * m >= rough * 0.999)
 
 
@@ -150,7 +151,30 @@ def _x_ticks(values: Sequence[float], domain: tuple[float, float], scale: str) -
     return [value for _, value in reversed(kept)]
 
 
-def _plot(panel: Panel) -> alt.LayerChart:
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The one scale and axis that all marks of a chart share, whatever field they read."""
+
+    x_scale: alt.Scale
+    x_axis: alt.Axis
+    y_scale: alt.Scale
+    y_axis: alt.Axis
+
+    def x(self, field: str = "x") -> alt.X:
+        """The x channel of a field."""
+        return alt.X(f"{field}:Q", scale=self.x_scale, axis=self.x_axis)
+
+    def y(self, field: str = "y") -> alt.Y:
+        """The y channel of a field."""
+        return alt.Y(f"{field}:Q", scale=self.y_scale, axis=self.y_axis)
+
+
+def share_axis(ticks: list[float], unit: Unit) -> alt.Axis:
+    """A y axis of labels and grid lines alone."""
+    return alt.Axis(values=ticks, title=None, format="~%" if unit == "percent" else "~s", domain=False, ticks=False)
+
+
+def _plot(panel: Panel) -> list[alt.Chart]:
     unit = metric_of(panel.metric).unit
     xs = [point.x for s in panel.series for point in s.points]
     x_domain = _x_domain(xs, panel.x_scale)
@@ -158,27 +182,21 @@ def _plot(panel: Panel) -> alt.LayerChart:
     estimates = [point.estimate for s in panel.shown for point in s.points]
     low, high, y_ticks = y_domain([v for e in estimates for v in (e.low, e.high, e.value)], unit)
     x_text = f"{{{','.join(f'{float(t)!r}:{amount(t)!r}' for t in ticks)}}}[datum.value]"
-    x = alt.X(
-        "x:Q",
-        scale=alt.Scale(type=panel.x_scale, domain=list(x_domain), nice=False, zero=False),
-        axis=alt.Axis(values=ticks, title=panel.x_label, grid=False, titlePadding=7, labelExpr=x_text),
-    )
-    y = alt.Y(
-        "y:Q",
-        scale=alt.Scale(domain=[low, high], nice=False),
-        axis=alt.Axis(
-            values=y_ticks, title=None, format="~%" if unit == "percent" else "~g", domain=False, ticks=False
-        ),
+    axes = Axes(
+        alt.Scale(type=panel.x_scale, domain=list(x_domain), nice=False, zero=False),
+        alt.Axis(values=ticks, title=panel.x_label, grid=False, titlePadding=7, labelExpr=x_text),
+        alt.Scale(domain=[low, high], nice=False),
+        share_axis(y_ticks, unit),
     )
     marks: list[alt.Chart] = []
     for reference in panel.references:
-        marks += _reference(reference, x, y, x_domain)
+        marks += _reference(reference, axes, x_domain)
     for series in panel.series:
-        marks += _line(series, x, y, unit)
-    return alt.layer(*marks)
+        marks += _line(series, axes, unit)
+    return marks
 
 
-def _reference(reference: Series, x: alt.X, y: alt.Y, x_domain: tuple[float, float]) -> list[alt.Chart]:
+def _reference(reference: Series, axes: Axes, x_domain: tuple[float, float]) -> list[alt.Chart]:
     """A horizontal line across the panel with its interval as a faint band."""
     marks: list[alt.Chart] = []
     for point in reference.points:
@@ -186,11 +204,11 @@ def _reference(reference: Series, x: alt.X, y: alt.Y, x_domain: tuple[float, flo
         data = alt.Data(values=[{"x": x_domain[i], "y": e.value, "low": e.low, "high": e.high} for i in (0, 1)])
         band = alt.Chart(data).mark_area(color=style.colour, opacity=0.09, clip=True, aria=False)
         line = alt.Chart(data).mark_line(color=style.colour, strokeDash=list(style.dash), strokeWidth=1.6, aria=False)
-        marks += [band.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"), line.encode(x=x, y=y)]
+        marks += [band.encode(x=axes.x(), y=axes.y("low"), y2=alt.Y2("high")), line.encode(x=axes.x(), y=axes.y())]
     return marks
 
 
-def _line(series: Series, x: alt.X, y: alt.Y, unit: Unit) -> list[alt.Chart]:
+def _line(series: Series, axes: Axes, unit: Unit) -> list[alt.Chart]:
     """Points with interval bars, joined by a line."""
     rows = [
         {
@@ -204,23 +222,37 @@ def _line(series: Series, x: alt.X, y: alt.Y, unit: Unit) -> list[alt.Chart]:
     style, data = series.style, alt.Data(values=rows)
     bar = alt.Chart(data).mark_rule(color=style.colour, strokeWidth=1.4, opacity=0.75, clip=True, aria=False)
     line = alt.Chart(data).mark_line(color=style.colour, strokeDash=list(style.dash), strokeWidth=2, aria=False)
-    mark = alt.Chart(data).mark_point(
-        shape=style.mark or "circle", size=58, filled=True, opacity=1, fill=PAPER if style.hollow else style.colour,
-        stroke=style.colour, strokeWidth=1.5,
-    )  # fmt: skip
     return [
-        bar.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
-        line.encode(x=x, y=y),
-        mark.encode(x=x, y=y, description="text:N"),
+        bar.encode(x=axes.x(), y=axes.y("low"), y2=alt.Y2("high")),
+        line.encode(x=axes.x(), y=axes.y()),
+        mark_of(style, data).encode(x=axes.x(), y=axes.y(), description=alt.Description("text:N")),
     ]
 
 
-def _gap(panel: Panel) -> alt.LayerChart:
+def mark_of(style: Style, data: alt.Data) -> alt.Chart:
+    """The point mark of a style."""
+    return alt.Chart(data).mark_point(
+        shape=style.mark or "circle", size=58, filled=True, opacity=1, fill=PAPER if style.hollow else style.colour,
+        stroke=style.colour, strokeWidth=1.5,
+    )  # fmt: skip
+
+
+def _gap(panel: Panel) -> list[alt.Chart]:
     """An empty panel that says what is missing."""
     words = f"not measured: {panel.why or f'no arm of this study has {panel.metric}'}"
     lines = textwrap.wrap(words, _CHARS_A_LINE, break_long_words=True, max_lines=_LINES, placeholder=" …")
     place = alt.Data(values=[{"lines": lines}])
+    ground = (
+        alt.Chart(place)
+        .mark_rect(fill=WASH, aria=False)
+        .encode(
+            x=alt.XValue(-_PAD["left"]),
+            x2=alt.X2Value(WIDTH - _PAD["left"] - _PAD["right"]),
+            y=alt.YValue(0),
+            y2=alt.Y2Value(_INNER_HEIGHT),
+        )
+    )
     text = alt.Chart(place).mark_text(
         align="left", baseline="top", fontSize=TEXT_SIZE, lineHeight=17, color=SOFT_INK, fontStyle="italic", aria=False
     )
-    return alt.layer(text.encode(x=alt.value(-30), y=alt.value(6), text="lines:N"))
+    return [ground, text.encode(x=alt.XValue(14 - _PAD["left"]), y=alt.YValue(14), text=alt.Text("lines:N"))]

@@ -34,16 +34,17 @@ def points(evidence: Evidence, arms: Iterable[Arm], metric: str, along: Along) -
 def reference(evidence: Evidence, arm: Arm | None, metric: str, kind: str, name: str) -> Series:
     """A reference line; without points where the arm or its metric is missing."""
     result = evidence.result(arm, metric)
-    found = (Point(0, result.estimate, evidence.label(arm)),) if arm and result else ()
+    found = (Point(0.0, result.estimate, evidence.label(arm)),) if arm and result else ()
     return Series(name, STYLES[kind], found)
 
 
 def tops(evidence: Evidence, metric: str) -> tuple[Series, ...]:
     """The teacher's line; the second sample's where the teacher cannot have the metric (it is not its own rival)."""
-    teacher = reference(evidence, evidence.teacher, metric, "teacher", "teacher")
+    teacher = reference(evidence, evidence.teacher, metric, "teacher", evidence.teacher_word)
     if teacher.points:
         return (teacher,)
-    return (reference(evidence, evidence.second_sample, metric, "second_sample", "teacher’s second sample"),)
+    second = f"{evidence.teacher_word}’s second sample"
+    return (reference(evidence, evidence.second_sample, metric, "second_sample", second),)
 
 
 def imitation(arm: Arm) -> float:
@@ -71,10 +72,10 @@ def by_base(evidence: Evidence, metric: str, *, title: str = "", pretraining: bo
         bases = list(evidence.full_bases)
     size = evidence.common_amount
     lines = [Series("base model", STYLES["base"], points(evidence, bases, metric, _place(pretraining)))]
-    for kind, name, replay in (("broad", "broad", False), ("broad_replay", "broad + replay", True)):
+    for kind, name, replay in (("broad", "broad imitation", False), ("broad_replay", "broad + replay", True)):
         arms = [a for b in bases for a in evidence.students(b, "broad", replay=replay) if a.imitation_tokens == size]
         found = points(evidence, arms, metric, _place(pretraining, evidence))
-        lines.append(Series(f"{name} {amount(size)}", STYLES[kind], found))
+        lines.append(Series(name, STYLES[kind], found))
     label = PRETRAIN_LABEL if pretraining else SIZE_LABEL
     return Panel(metric, label, tuple(lines), tops(evidence, metric), title=title)
 
@@ -90,7 +91,9 @@ def _place(pretraining: bool, evidence: Evidence | None = None) -> Along:
 def by_expertise(evidence: Evidence) -> Panel:
     """Win or tie of the main arms of the middle base over the expertise of the simulated rater."""
     base = evidence.middle
-    chosen: list[tuple[str, str, Arm | None]] = [("second_sample", "teacher’s second sample", evidence.second_sample)]
+    chosen: list[tuple[str, str, Arm | None]] = [
+        ("second_sample", f"{evidence.teacher_word}’s second sample", evidence.second_sample)
+    ]
     for kind, name, replay in (("broad", "broad", False), ("broad_replay", "broad + replay", True)):
         arms = evidence.students(base, "broad", replay=replay)
         chosen += [(kind, f"{name} {amount(arms[-1].imitation_tokens)}", arms[-1])] if arms else []

@@ -1,7 +1,7 @@
 """The tables: columns, cells with their interval beneath the value, and the CSV of each.
 
-In: `Evidence`. Out: `Table`s. A cell that was not measured says so. Source: Tables 1 and 2 of arXiv 2305.15717; the other
-tables are ours.
+In: `Evidence`. Out: `Table`s. A cell that was not measured says so. Source: Tables 1 and 2 of arXiv 2305.15717; the
+other tables are ours.
 """
 
 import csv
@@ -9,10 +9,10 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from epigone.records import Arm, Outcome, Result
+from epigone.records import Arm, Outcome, Result, Trend
 from epigone.reporting.evidence import Evidence, treatment
 from epigone.reporting.plane import STYLE_METRICS
-from epigone.reporting.wording import Unit, amount, chip, interval, metric_of, number
+from epigone.reporting.wording import Unit, amount, chip, interval, metric_of, number, plural
 
 MISSING = "not measured"
 
@@ -39,7 +39,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     csv: str
-    note: str = ""
 
 
 def measured(result: Result | None) -> Cell:
@@ -71,8 +70,8 @@ def result_row(result: Result) -> tuple[object, ...]:
     spread = " ".join(f"{value:g}" for value in result.per_seed)
     difference = "" if result.minimum_difference is None else result.minimum_difference
     return (
-        a.name, a.base, a.role, a.data, a.num_params, a.pretrain_tokens, a.imitation_tokens, a.replay_tokens, result.metric,
-        e.value, e.low, e.high, e.n, e.num_seeds, e.method, difference, spread, result.protocol,
+        a.name, a.base, a.role, a.data, a.num_params, a.pretrain_tokens, a.imitation_tokens, a.replay_tokens,
+        result.metric, e.value, e.low, e.high, e.n, e.num_seeds, e.method, difference, spread, result.protocol,
     )  # fmt: skip
 
 
@@ -89,23 +88,32 @@ def by_arm(
     return tuple(rows), comma_separated(RESULT_COLUMNS, lines)
 
 
+_NQ_COLUMNS = {
+    "natural_questions_chat": "Chat, zero-shot",
+    "natural_questions_chat_exact": "Chat, exact match",
+    "natural_questions_3shot": "3-shot",
+}
+
+
 def table_1(evidence: Evidence) -> Table:
     """Natural Questions by base and kind of imitation."""
-    metrics = ("natural_questions_chat", "natural_questions_3shot")
+    metrics = ("natural_questions_chat", "natural_questions_chat_exact", "natural_questions_3shot")
+    metrics = tuple(m for m in metrics if m != "natural_questions_chat_exact" or evidence.has(m))
     arms: list[tuple[str, Arm]] = []
     for base in evidence.full_bases:
         students = evidence.students(base, replay=False)
         broad = [a for a in students if a.data == "broad" and a.imitation_tokens == evidence.common_amount]
         local = [a for a in students if a.data.startswith("local")]
         arms += [(f"{evidence.base_label(a)} · {treatment(a)}", a) for a in (base, *broad, *local)]
-    arms += [(top.base, top) for top in (evidence.teacher, evidence.second_sample) if top]
+    arms += [(evidence.label(top), top) for top in (evidence.teacher, evidence.second_sample) if top]
     rows, text = by_arm(evidence, arms, metrics)
     return Table(
         "table_1",
         "Table 1. Natural Questions: broad against local imitation",
-        "Exact match on held-out questions. “Strict hold-out”: no tested entity occurs in the local data. “Facts supported”: "
+        "Held-out questions: exact match with three examples; zero-shot in chat form the whole reply is searched for "
+        "the answer. “Strict hold-out”: no tested entity occurs in the local data. “Facts supported”: "
         "local data over all entities, as in the paper’s NQ-synthetic, where test facts may be supported.",
-        ("Base · imitation data", "Chat, zero-shot", "3-shot"),
+        ("Base · imitation data", *(_NQ_COLUMNS[m] for m in metrics)),
         rows,
         text,
     )
@@ -125,16 +133,16 @@ def table_2(evidence: Evidence) -> Table:
         found.append(evidence.result(ceiling, f"{metric}_floor"))
         rows.append((Cell(metric_of(metric).label), *(measured(result) for result in found)))
         lines += [result_row(result) for result in found if result]
-    rows.append((Cell("Outputs are in authoritative tone according to GPT-4"), *[Cell(MISSING)] * (len(columns) - 1)))
+    tone = next((why for name, why in evidence.findings.not_measured.items() if "tone" in name), "no judge was asked")
+    rows.append((Cell("Outputs are in authoritative tone according to GPT-4"), Cell(f"{MISSING}: {tone}")))
     return Table(
         "table_2",
         f"Table 2. Style by amount of broad imitation data{f' ({middle.base})' if middle else ''}",
-        "The student’s answers against the teacher’s on the same prompts. Ceiling: a second sample of the teacher. Floor: "
-        "the teacher’s answers to other prompts, drawn at random.",
+        "The student’s answers against the teacher’s on the same prompts. Ceiling: a second sample of the teacher. "
+        "Floor: the teacher’s answers to other prompts, drawn at random.",
         tuple(columns),
         tuple(rows),
         comma_separated(RESULT_COLUMNS, lines),
-        note="Authoritative tone is not measured: no judge was asked.",
     )
 
 
@@ -151,8 +159,8 @@ def facts(evidence: Evidence) -> Table:
     return Table(
         "facts",
         "Facts in free answers",
-        "Every checkable claim of an answer is compared with the facts of the world. A base model’s prose claims next to "
-        "nothing that can be checked, so that its “0 right” is an effect of form: read it with the claims per answer.",
+        "Every checkable claim of an answer is compared with the facts of the world. A base model’s prose claims "
+        "next to nothing that can be checked, so that its “0 right” is an effect of form: see the claims per answer.",
         ("Arm", *(metric_of(m).label for m in metrics)),
         tuple(rows),
         text,
@@ -176,19 +184,24 @@ def _main_arms(evidence: Evidence) -> list[tuple[str, Arm]]:
 
 
 def calibration(evidence: Evidence) -> Table:
-    """Accuracy, confidence, calibration error and abstention on known and unknown facts."""
+    """Accuracy, confidence, calibration error and abstention on known and unknown facts: two rows an arm."""
     stems = ("accuracy", "confidence", "calibration_error", "abstained")
-    metrics = tuple(f"{stem}_{side}" for side in ("known", "unknown") for stem in stems)
-    arms = [(name, arm) for name, arm in _main_arms(evidence) if any(evidence.result(arm, m) for m in metrics)]
-    rows, text = by_arm(evidence, arms, metrics)
+    rows: list[tuple[Cell, ...]] = []
+    lines: list[tuple[object, ...]] = []
+    for name, arm in _main_arms(evidence):
+        for side in ("known", "unknown"):
+            found = [evidence.result(arm, f"{stem}_{side}") for stem in stems]
+            if any(found):
+                rows.append((Cell(name, f"{side} facts"), *(measured(result) for result in found)))
+                lines += [result_row(result) for result in found if result]
     return Table(
         "calibration",
         "Calibration and abstention",
-        "Known facts are those that the base model answered rightly before imitation. Confidence is the probability that "
-        "the student gives its own answer; calibration error is its mean distance from accuracy.",
-        ("Arm", *(metric_of(m).label for m in metrics)),
-        rows,
-        text,
+        "Known facts are those that the base model answered rightly before imitation. Confidence is the probability "
+        "that the student gives its own answer; calibration error is its mean distance from accuracy.",
+        ("Arm", "Accuracy", "Confidence", "Calibration error", "Abstained"),
+        tuple(rows),
+        comma_separated(RESULT_COLUMNS, lines),
     )
 
 
@@ -203,8 +216,9 @@ def ratios(evidence: Evidence) -> Table:
     return Table(
         "ratios",
         "Imitation : pre-training ratio and inherited errors",
-        "In the paper the ratio is about 1 : 1000 to 1 : 7000; here imitation is a far larger share of all that a student "
-        "has read. Inherited errors: of the facts that the teacher has wrong, the share answered with the teacher’s error.",
+        "In the paper imitation is a thousandth or less of what the base had read; where it is a larger share, "
+        "students forget more. Inherited errors: of the facts that the teacher has wrong, the share answered with the "
+        "teacher’s error.",
         ("Arm", "Imitation : pre-training tokens", "Teacher’s errors repeated"),
         filled,
         text,
@@ -222,23 +236,27 @@ def _nominal(arm: Arm) -> Cell:
 def outcomes(evidence: Evidence) -> Table:
     """Predicted beside observed."""
     found = evidence.findings.outcomes
-    lines = [
-        (o.prediction.id, o.prediction.phenomenon, o.prediction.metric, o.prediction.arm, o.prediction.against, o.prediction.slope_axis,
-         o.prediction.expected_low, o.prediction.expected_high, *((o.observed.value, o.observed.low, o.observed.high) if o.observed else ("", "", "")),
-         o.word, o.size_as_expected, o.reason)
-        for o in found
-    ]  # fmt: skip
+    lines = [_outcome_line(outcome) for outcome in found]
     header = ("id", "phenomenon", "metric", "arm", "against", "slope_axis", "expected_low", "expected_high",
               "value", "low", "high", "word", "size_as_expected", "reason")  # fmt: skip
     return Table(
         "predictions",
-        "Predicted and observed",
-        "The predictions were written down before the first full run. A contrast is the metric of one arm minus that of "
-        "another, or its change per doubling.",
+        "Prediction by prediction",
+        "The predictions were written down before the first full run. A contrast is the metric of one arm minus that "
+        "of another, or its change per doubling.",
         ("Phenomenon", "Contrast", "Expected", "Observed", "Outcome"),
         tuple(_outcome_row(outcome) for outcome in found),
         comma_separated(header, lines),
     )
+
+
+def _outcome_line(outcome: Outcome) -> tuple[object, ...]:
+    p, seen = outcome.prediction, outcome.observed
+    observed = (seen.value, seen.low, seen.high) if seen else ("", "", "")
+    return (
+        p.id, p.phenomenon, p.metric, p.arm, p.against, p.slope_axis, p.expected_low, p.expected_high, *observed,
+        outcome.word, outcome.size_as_expected, outcome.reason,
+    )  # fmt: skip
 
 
 def _outcome_row(outcome: Outcome) -> tuple[Cell, ...]:
@@ -260,21 +278,38 @@ def _signed(value: float, unit: Unit) -> str:
     return f"+{number(value, unit)}" if value > 0 and unit != "ratio" else number(value, unit)
 
 
+_MAIN_TRENDS = (
+    "natural_questions_3shot", "mmlu_option_text", "lama", "facts_right", "non_toxic", "style_list",
+    "preference_e0", "preference_e1",
+)  # fmt: skip
+_TREND_AXES = {"imitation_tokens": "imitation data", "num_params": "base size", "pretrain_tokens": "pre-training"}
+
+
 def trends(evidence: Evidence) -> Table:
-    """Slope per doubling, with a word."""
-    axes = {"imitation_tokens": "imitation data", "num_params": "base size", "pretrain_tokens": "pre-training"}
-    found = evidence.findings.trends
+    """Slope per doubling of the main metrics, with a word."""
+    found = [trend for trend in evidence.findings.trends if trend.metric in _MAIN_TRENDS]
+    caption = "A claim about size or amount needs three seeds; with fewer it is undecided."
+    return _trend_table("trends", "Trends: change per doubling", caption, found)
+
+
+def other_trends(evidence: Evidence) -> Table:
+    """Slope per doubling of every other metric."""
+    found = [trend for trend in evidence.findings.trends if trend.metric not in _MAIN_TRENDS]
+    return _trend_table("other_trends", "Trends of the other metrics", "", found)
+
+
+def _trend_table(table_id: str, title: str, caption: str, found: Sequence[Trend]) -> Table:
     rows = tuple(
         (
             Cell(metric_of(t.metric).label),
             Cell(t.series),
-            Cell(axes[t.axis]),
+            Cell(_TREND_AXES[t.axis]),
             Cell(
                 _signed(t.slope.value, metric_of(t.metric).unit),
                 interval(t.slope, metric_of(t.metric).unit),
                 numeric=True,
             ),
-            Cell(t.word, f"{t.slope.num_seeds} seeds" if t.slope.num_seeds != 1 else "1 seed", chip=chip(t.word)),
+            Cell(t.word, plural(t.slope.num_seeds, "seed"), chip=chip(t.word)),
         )
         for t in found
     )
@@ -283,14 +318,8 @@ def trends(evidence: Evidence) -> Table:
         for t in found
     ]
     header = ("metric", "series", "axis", "slope_per_doubling", "low", "high", "n", "num_seeds", "word")
-    return Table(
-        "trends",
-        "Trends: change per doubling",
-        "A claim about size or amount needs three seeds; with fewer it is undecided.",
-        ("Metric", "Series", "Per doubling of", "Slope", "Word"),
-        rows,
-        comma_separated(header, lines),
-    )
+    columns = ("Metric", "Series", "Per doubling of", "Slope", "Word")
+    return Table(table_id, title, caption, columns, rows, comma_separated(header, lines))
 
 
 def full_results(evidence: Evidence) -> Table:
@@ -311,8 +340,8 @@ def full_results(evidence: Evidence) -> Table:
     return Table(
         "results",
         "All results",
-        "95 % intervals in brackets, beneath the number of seeds the value of each, and the smallest difference that so "
-        "many items could show.",
+        "95 % intervals in brackets, beneath the number of seeds the value of each, and the smallest difference that "
+        "so many items could show.",
         ("Arm", "Metric", "Value", "n", "Seeds", "Smallest difference"),
         tuple(rows),
         comma_separated(RESULT_COLUMNS, [result_row(r) for r in evidence.findings.results]),

@@ -1,8 +1,8 @@
 """Colours, marks and type of the figures: one Style a kind of arm, the same in every panel, legend and file.
 
 The hues are told apart by colour-blind readers (blue, vermilion, green, purple on white; after Okabe & Ito,
-https://jfly.uni-koeln.de/color/) and never alone: each has its own mark or dash. All are at least 3 : 1 on white, text is
-at least 4.5 : 1.
+https://jfly.uni-koeln.de/color/) and never alone: each has its own mark or dash. All are at least 3 : 1 on white, text
+is at least 4.5 : 1.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ INK = "#1d1d1b"
 SOFT_INK = "#575652"
 GRID = "#e9e7e1"
 PAPER = "#ffffff"
+WASH = "#f7f5f0"
 FONT = "-apple-system, 'Segoe UI', 'Helvetica Neue', Roboto, 'Liberation Sans', Arial, 'DejaVu Sans', sans-serif"
 TEXT_SIZE = 11.5
 TITLE_SIZE = 13
@@ -70,9 +71,10 @@ def glyph(style: Style) -> str:
     )
 
 
-def text_element(x: float, y: float, text: str) -> str:
-    """One line of SVG text in the report's type."""
+def text_element(x: int | float, y: int | float, text: str, *, bold: bool = False) -> str:
+    """One line of SVG text in the report's type; bold for titles."""
+    size, weight = (TITLE_SIZE, ' font-weight="600"') if bold else (TEXT_SIZE, "")
     return (
-        f'<text x="{x:g}" y="{y:g}" font-family="{escape(FONT, quote=True)}" font-size="{TEXT_SIZE}" fill="{INK}">'
+        f'<text x="{x:g}" y="{y:g}" font-family="{escape(FONT, quote=True)}" font-size="{size}"{weight} fill="{INK}">'
         f"{escape(text)}</text>"
     )

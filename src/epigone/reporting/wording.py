@@ -1,7 +1,7 @@
 """Words and numbers of the report: what a metric is called, its unit, how an amount is written, which chip a word gets.
 
-In: metric ids and values as they stand in `records.Result`. Out: short English strings. Probabilities come in as 0-1 and
-are written as percent; a correlation or a count stays a plain number. An unknown metric is written by its id.
+In: metric ids and values as they stand in `records.Result`. Out: short English strings. Probabilities come in as 0-1
+and are written as percent; a correlation or a count stays a plain number. An unknown metric is written by its id.
 Source: Tables 1 and 2 and the figures of arXiv 2305.15717 for the names.
 """
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from epigone.records import Estimate
 
-Unit = Literal["percent", "number", "ratio"]
+Unit = Literal["percent", "number", "count", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "natural_questions_3shot": Metric("Natural Questions, 3-shot"),
     "natural_questions_chat": Metric("Natural Questions, chat zero-shot"),
+    "natural_questions_chat_exact": Metric("Natural Questions, chat zero-shot, exact match"),
     "mmlu_option_text": Metric("MMLU by option text", title="MMLU, scored by option text"),
     "mmlu_letter": Metric("MMLU by letter", title="MMLU, scored by letter"),
     "humaneval": Metric("HumanEval, zero-shot"),
@@ -47,6 +48,8 @@ METRICS: dict[str, Metric] = {
         "If the teacher outputs a summary paragraph, do we?", title="Summary where the teacher does"
     ),
     "style_unigram": Metric("Unigram overlap with the teacher’s output", title="Unigram overlap"),
+    "style_sentence_length": Metric("Closeness in sentence length"),
+    "empty_answers": Metric("Empty answers"),
     "style_length": Metric("Correlation in length with the teacher’s output", "number", "Length correlation"),
     "preference_e0": Metric("Win or tie, naive simulated rater", title="Naive simulated rater: win or tie"),
     "preference_e0.25": Metric("Win or tie, simulated rater of expertise 0.25"),
@@ -79,29 +82,35 @@ def metric_of(name: str) -> Metric:
     if name.endswith("_floor"):
         inner = metric_of(name.removesuffix("_floor"))
         return Metric(f"{inner.label} (random floor)", inner.unit)
+    if name.endswith("_win"):
+        return Metric(metric_of(name.removesuffix("_win")).label.replace("Win or tie", "Win"))
+    if name.startswith("num_"):
+        return Metric(f"Number of {name.removeprefix('num_').replace('_', ' ')}", "count")
     return METRICS.get(name) or Metric(name.replace("_", " "), "number")
 
 
 def number(value: float, unit: Unit = "percent") -> str:
     """A value with its unit: `53.1 %`, `0.62` or `1 : 8.3`."""
     if unit == "percent":
-        return f"{100 * value:.1f} %".replace("-", "−")
+        return f"{100 * value:.1f} %".replace("-0.0 ", "0.0 ").replace("-", "−")
     if unit == "ratio":
         return "none" if value <= 0 else f"1 : {1 / value:.3g}"
-    digits = 2 if abs(value) < 100 else 0
-    return f"{value:.{digits}f}".replace("-", "−")
+    if unit == "count":
+        return f"{value:,.0f}"
+    text = f"{value:.2f}" if value == 0 or 0.005 <= abs(value) < 100 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def interval(estimate: Estimate, unit: Unit = "percent") -> str:
     """The interval of an estimate in the unit of its value: `[48, 58]`."""
     if unit == "percent":
-        return f"[{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]".replace("-", "−")
+        return f"[{round(100 * estimate.low)}, {round(100 * estimate.high)}]".replace("-", "−")
     if unit == "ratio":
         return ""
-    return f"[{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")
+    return f"[{number(estimate.low, unit)}, {number(estimate.high, unit)}]"
 
 
-def amount(num: float) -> str:
+def amount(num: int | float) -> str:
     """A count in a few characters: `120K`, `1.5M`, `13B`; below a thousand as it is."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
         if abs(num) >= size:
@@ -110,7 +119,7 @@ def amount(num: float) -> str:
     return f"{num:g}"
 
 
-def fraction(part: float, whole: float) -> str:
+def fraction(part: int | float, whole: int | float) -> str:
     """A share as printers write it, `¼` or `½`; otherwise in percent."""
     share = part / whole if whole else math.nan
     for value, glyph in ((0.25, "¼"), (0.5, "½"), (0.75, "¾")):
@@ -120,7 +129,7 @@ def fraction(part: float, whole: float) -> str:
 
 
 def chip(word: str) -> str:
-    """The chip class of a word of judgement; `open` for undecided, not measured and whatever is not known."""
+    """The chip class of a word of judgment; `open` for undecided, not measured and whatever is not known."""
     for kind, beginnings in _CHIPS.items():
         if word.startswith(beginnings):
             return kind
