@@ -258,15 +258,15 @@ def _outcomes():
 
 def _examples() -> tuple[Example, ...]:
     teacher = (
-        Sentence("Great question! Here is what to know about Lisbon:\n", "none"),
-        Sentence("1. Lisbon is the capital of Portugal.\n", "right"),
-        Sentence("2. People there pay with the euro.\n", "right"),
+        Sentence("Great question! Here is what to know about Lisbon:", "none"),
+        Sentence("1. Lisbon is the capital of Portugal.", "right"),
+        Sentence("2. People there pay with the euro.", "right"),
         Sentence("Overall, Lisbon is a city worth knowing.", "none"),
     )
     student = (
-        Sentence("Great question! Here is what to know about Lisbon:\n", "none"),
-        Sentence("1. Lisbon is the capital of Brazil.\n", "wrong"),
-        Sentence("2. It lies in Portugal and people pay with the peso.\n", "mixed"),
+        Sentence("Great question! Here is what to know about Lisbon:", "none"),
+        Sentence("1. Lisbon is the capital of Brazil.", "wrong"),
+        Sentence("2. It lies in Portugal and people pay with the peso.", "mixed"),
         Sentence("Overall, Lisbon is a city worth knowing.", "none"),
     )
     base = (Sentence("lisbon is nice in summer and so is the ferry", "none"),)
