@@ -44,7 +44,7 @@ class Scale:
     """Pre-training tokens of a full base."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Of the bases; the middle one gets every arm."""
-    learning_rates: tuple[float, ...] = (6e-3, 5e-3, 2.8e-3)
+    learning_rates: tuple[float, ...] = (8e-3, 7e-3, 4e-3)
     broad_amounts: tuple[int, ...] = (10_000, 40_000, 120_000, 300_000)
     """Imitation tokens on the middle base."""
     broad_amount: int = 120_000
@@ -207,7 +207,7 @@ class _Grid:
         num_tokens = int(self.scale.num_tokens * share)
         base_name = f"w{width}" if share == 1 else f"w{width}-{int(share * 100)}pct"
         corpus = self.corpus if share == 1 else self.tokenize(self.file("corpus.jsonl"), "corpus", num_tokens)
-        recipe = Recipe(rate, BATCH_SIZE, num_epochs=1, schedule="linear", warmup_steps=20, seed=seed)
+        recipe = Recipe(rate, BATCH_SIZE, num_epochs=1, schedule="linear", warmup_steps=50, seed=seed)
         base = Train(corpus, self.tokenizer, recipe, f"{base_name}-s{seed}", size=Size(width), seed=seed)
         arm = Arm("base", base_name, 0, num_tokens)
         rows = [self.evaluated(arm, seed, (base,), f"{base_name}-s{seed}")]
