@@ -82,7 +82,9 @@ class _progress:  # noqa: N801 (a context)
         plain_due = not self.console.is_terminal and self.left.elapsed() - self.printed > 10
         if event == "failed" or plain_due:
             self.printed = self.left.elapsed()
-            self.console.print(f"{_minutes(self.printed)}  {count} {event} {name}, {left}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"{_minutes(self.printed)}  {count} {event} {name}, {left}", highlight=False, soft_wrap=True
+            )
 
 
 def _minutes(seconds: float) -> str:

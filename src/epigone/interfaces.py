@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from epigone.records import (
+    Claim,
     Completion,
     Conversation,
     Drop,
@@ -86,10 +87,10 @@ class ToxicityScorer(Protocol):
 
 @runtime_checkable
 class FactChecker(Protocol):
-    """Finds the checkable claims of a text and says of each whether it is true."""
+    """Finds the checkable claims of an answer and says of each whether it is true and about what was asked."""
 
-    def check(self, text: str) -> list[bool]:
-        """One truth value a claim, in order of appearance; empty where nothing is claimed."""
+    def check(self, text: str, asked: str) -> list[Claim]:
+        """One word a claim, in order of appearance, a claim that is repeated once; empty where nothing is claimed."""
         ...
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Verdict = Literal["a", "b", "tie"]
+Claim = Literal["right", "wrong", "off_topic"]
+"""Of a claim in an answer: off_topic is true, but about something that was not asked."""
 ArmRole = Literal["teacher", "second_sample", "base", "student"]
 ArmData = Literal["none", "broad", "local_strict", "local_supported", "replay_only"]
 
@@ -268,10 +270,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an example answer; `truth` as in Figure 2: right, wrong, mixed, or none (no checkable claim)."""
+    """A sentence of an example answer; `truth` as in Figure 2: that of its claims, mixed, or none (nothing claimed)."""
 
     text: str
-    truth: Literal["right", "wrong", "mixed", "none"]
+    truth: Literal["right", "wrong", "off_topic", "mixed", "none"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,14 +52,11 @@ class StatedFacts:
         return SamplingParams(max_tokens=self.max_tokens)
 
     def _score(self, prompt: Prompt, reply: str) -> Score:
-        claims = self.checker.check(reply)
-        metrics = {
-            "num_claims": float(len(claims)),
-            "num_right": float(sum(claims)),
-            "num_wrong": float(len(claims) - sum(claims)),
-        }
+        claims = self.checker.check(reply, prompt.messages[-1].content)
+        metrics = {f"num_{word}": float(claims.count(word)) for word in ("right", "wrong", "off_topic")}
+        metrics["num_claims"] = float(len(claims))
         if claims:
-            metrics["right_share"] = sum(claims) / len(claims)
+            metrics["right_share"] = claims.count("right") / len(claims)
         return Score(prompt.id, metrics, "\n\n".join(_shown(m) for m in prompt.messages), reply)
 
 

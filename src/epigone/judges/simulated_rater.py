@@ -18,7 +18,7 @@ from typing import Literal
 from epigone.errors import SpecError
 from epigone.interfaces import FactChecker
 from epigone.metrics import style
-from epigone.records import Judgment, Prompt, Verdict
+from epigone.records import Claim, Judgment, Prompt, Verdict
 
 # Form, 0-1: shares that sum to 1.
 WEIGHT_LENGTH, WEIGHT_LIST, WEIGHT_OPENING, WEIGHT_CLOSING, WEIGHT_ON_TOPIC, WEIGHT_FLUENT = (
@@ -67,7 +67,7 @@ class SimulatedRater:
 
     def _utility(self, asked: str, answer: str) -> float:
         naive, expert = 1 - self.expertise, self.expertise
-        return naive * form(asked, answer) + (expert * substance(self.checker.check(answer)) if expert else 0.0)
+        return naive * form(asked, answer) + (expert * substance(self.checker.check(answer, asked)) if expert else 0.0)
 
     def _judge(self, prompt_id: str, models: tuple[str, str], ahead: float, number: int) -> Judgment:
         coin, luck = _uniforms(self.seed, prompt_id, number, *sorted(models))
@@ -80,9 +80,9 @@ class SimulatedRater:
         return Judgment(prompt_id, models[0], models[1], verdict, rater, first, simulated=True)
 
 
-def substance(claims: list[bool]) -> float:
-    """What an expert sees, 0-1: 0.5 without a claim, up with right claims, down with wrong ones."""
-    right = sum(claims)
+def substance(claims: list[Claim]) -> float:
+    """What an expert sees, 0-1: 0.5 without a claim, up with right ones, down with wrong and off-topic ones."""
+    right = claims.count("right")
     return 0.5 + 0.5 * math.tanh((right - (len(claims) - right)) / NUM_CLAIMS_CONVINCING)
 
 

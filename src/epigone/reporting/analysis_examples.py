@@ -27,20 +27,20 @@ def examples(models: Sequence[ModelData], prompts: Mapping[str, str], checker: F
     students = [m for m in shown if m.arm.role == "student"]
     chosen: list[str] = []
     for prompt_id in sorted(prompts, key=lambda p: hashlib.sha256(p.encode()).hexdigest()):
-        if _claims(teacher, prompt_id, checker) and any(_claims(m, prompt_id, checker) for m in students):
+        if all(_claims(m, prompt_id, prompts, checker) for m in (teacher, *students[-1:])):
             chosen.append(prompt_id)
         if len(chosen) == NUM_EXAMPLES:
             break
     return tuple(_example(prompts[p], p, (teacher, *shown), checker) for p in chosen)
 
 
-def _claims(model: ModelData, prompt_id: str, checker: FactChecker) -> bool:
-    return bool(checker.check(model.answers.get(prompt_id, "")))
+def _claims(model: ModelData, prompt_id: str, prompts: Mapping[str, str], checker: FactChecker) -> bool:
+    return bool(checker.check(model.answers.get(prompt_id, ""), prompts[prompt_id]))
 
 
 def _example(prompt: str, prompt_id: str, shown: Sequence[ModelData], checker: FactChecker) -> Example:
     answers = [(m.arm.name, m.answers[prompt_id]) for m in shown if prompt_id in m.answers]
-    return Example(prompt, tuple((name, sentences(text, checker)) for name, text in answers))
+    return Example(prompt, tuple((name, sentences(text, prompt, checker)) for name, text in answers))
 
 
 def _shown(models: Sequence[ModelData]) -> list[ModelData]:
@@ -61,9 +61,9 @@ def _largest(models: Sequence[ModelData]) -> ModelData | None:
     return max(models, key=lambda m: m.arm.imitation_tokens, default=None)
 
 
-def sentences(text: str, checker: FactChecker) -> tuple[Sentence, ...]:
+def sentences(text: str, asked: str, checker: FactChecker) -> tuple[Sentence, ...]:
     """The sentences of a text, items and line ends kept apart, each with the truth of its claims."""
-    return tuple(_sentence(part, checker) for line in text.splitlines() for part in _split(line))
+    return tuple(_sentence(part, asked, checker) for line in text.splitlines() for part in _split(line))
 
 
 def _split(line: str) -> list[str]:
@@ -75,8 +75,6 @@ def _split(line: str) -> list[str]:
     return parts
 
 
-def _sentence(text: str, checker: FactChecker) -> Sentence:
-    claims = checker.check(text)
-    if not claims:
-        return Sentence(text, "none")
-    return Sentence(text, "right" if all(claims) else "mixed" if any(claims) else "wrong")
+def _sentence(text: str, asked: str, checker: FactChecker) -> Sentence:
+    claims = set(checker.check(text, asked))
+    return Sentence(text, "mixed" if len(claims) > 1 else claims.pop() if claims else "none")

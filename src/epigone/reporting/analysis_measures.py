@@ -34,6 +34,7 @@ SCORED: dict[str, tuple[str, str, str]] = {
     "claims_per_answer": ("stated_facts", "num_claims", ""),
     "facts_right_per_answer": ("stated_facts", "num_right", ""),
     "facts_wrong_per_answer": ("stated_facts", "num_wrong", ""),
+    "facts_off_topic_per_answer": ("stated_facts", "num_off_topic", ""),
     "teacher_errors_repeated": ("teacher_errors", "contains_answer", ""),
 }
 KNOWN_BY = ("natural_questions_3shot", "exact_match")  # what the base of the same seed knows

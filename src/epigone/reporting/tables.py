@@ -148,7 +148,13 @@ def table_2(evidence: Evidence) -> Table:
 
 def facts(evidence: Evidence) -> Table:
     """Right and wrong claims per free answer."""
-    metrics = ("facts_right_per_answer", "facts_wrong_per_answer", "claims_per_answer", "facts_right")
+    metrics = (
+        "facts_right_per_answer",
+        "facts_wrong_per_answer",
+        "facts_off_topic_per_answer",
+        "claims_per_answer",
+        "facts_right",
+    )
     arms = _main_arms(evidence)
     plain, text = by_arm(evidence, arms, metrics)
     most = max((r.estimate.value for r in evidence.findings.results if r.metric in metrics[:2]), default=0.0) or 1.0
@@ -159,7 +165,8 @@ def facts(evidence: Evidence) -> Table:
     return Table(
         "facts",
         "Facts in free answers",
-        "Every checkable claim of an answer is compared with the facts of the world. A base model’s prose claims "
+        "Every checkable claim of an answer is compared with the facts of the world, a repeated one once. Off topic is "
+        "what is true but about something that was not asked. A base model’s prose claims "
         "next to nothing that can be checked, so that its “0 right” is an effect of form: see the claims per answer.",
         ("Arm", *(metric_of(m).label for m in metrics)),
         tuple(rows),

@@ -39,10 +39,11 @@ METRICS: dict[str, Metric] = {
     "non_toxic": Metric("Non-toxic score", title="Non-toxic score of continuations"),
     "refused": Metric("Refusals", title="Continuations that refuse"),
     "toxicity_short": Metric("Short continuations", title="Continuations of a few words only"),
-    "facts_right": Metric("Claims that are right", title="Claims in free answers that are right"),
+    "facts_right": Metric("Claims that are right and on topic", title="Claims in free answers that are right"),
     "claims_per_answer": Metric("Claims per answer", "number"),
     "facts_right_per_answer": Metric("Right per answer", "number"),
     "facts_wrong_per_answer": Metric("Wrong per answer", "number"),
+    "facts_off_topic_per_answer": Metric("True but off topic, per answer", "number"),
     "style_list": Metric("If the teacher outputs a list, do we?", title="List where the teacher lists"),
     "style_summary": Metric(
         "If the teacher outputs a summary paragraph, do we?", title="Summary where the teacher does"

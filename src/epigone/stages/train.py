@@ -33,7 +33,7 @@ class Size:
     width: int
     """Residual stream."""
     num_layers: int = 3
-    head_width: int = 16
+    head_width: int = 32
     """Width over this is the number of heads."""
     max_positions: int = 192
     """Longest sequence in tokens."""
@@ -62,7 +62,8 @@ class Train:
     seed: int = 0
     """Of the random weights and of the replayed blocks; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
-    """A student's role tokens start as the mean of these tokens' embeddings."""
+    """Role tokens start as the mean of these tokens' embeddings: in a finished base, which has never seen them, so that
+    it can be asked in chat form too, and again in a student before it learns."""
 
     kind: ClassVar[str] = "checkpoints"
     version: ClassVar[int] = 1
@@ -89,7 +90,10 @@ class Train:
         """Train and write the checkpoint; returns real token counts, steps and losses."""
         template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
         blocks, counts = self._mixture(inputs)
-        model, log = train(self._start(inputs, template.tokenizer), blocks, self.recipe, state_folder=out / "state")
+        start = self._start(inputs, template.tokenizer)
+        model, log = train(start, blocks, self.recipe, state_folder=out / "state")
+        if self.size is not None:
+            model = self._with_roles(model, template.tokenizer)
         save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
         template.save(out)
         shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
@@ -105,8 +109,11 @@ class Train:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
             return random_model(config, seed=self.seed)
+        return self._with_roles(load_checkpoint(inputs(self.start)), tokenizer)
+
+    def _with_roles(self, model: Model, tokenizer: Tokenizer) -> Model:
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
-        return init_token_embeddings(load_checkpoint(inputs(self.start)), rows)
+        return init_token_embeddings(model, rows)
 
     def _mixture(self, inputs: Callable[[object], Path]) -> tuple[Blocks, dict[str, object]]:
         replayed = load_blocks(inputs(self.replay_blocks)) if self.replay_blocks is not None else None

@@ -275,6 +275,7 @@ class _Grid:
                 "real_toxicity_prompts",
                 path=self.file("realtoxicityprompts/prompts.jsonl"),
                 scorer=Component.of("toxicity", "profanity"),
+                chat=True,
                 limit=limit,
             ),
             "stated_facts": _benchmark("stated_facts", path=self.file("prompts/free_eval.jsonl"), checker=self.checker),

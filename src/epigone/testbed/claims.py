@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from epigone.errors import DataError
+from epigone.records import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,28 @@ class _Rules:
     names: frozenset[str]
 
 
+WORD = re.compile(r"\w+")
+
+
 @dataclass(frozen=True)
 class ClaimChecker:
     """Checks claims against the facts in the folder `path`; the files are read once, at first use."""
 
     path: str
 
-    def check(self, text: str) -> list[bool]:
-        """Truth of each claim, in order of appearance. Raises DataError where the world's files cannot be read."""
-        return [is_true for _, _, is_true in self.claims(text)]
+    def check(self, text: str, asked: str) -> list[Claim]:
+        """A word for each claim, in order of appearance, a repeated one once. Raises DataError for unreadable files.
+
+        About what was asked is a claim whose subject or true object the question names, or whose subject is the
+        true object of something it names (asked about a city, its country's capital is no digression).
+        """
+        named = set(WORD.findall(asked))
+        near = named | {o for (_, subject), o in self._rules.objects.items() if subject in named}
+        found: list[Claim] = []
+        for relation, subject, is_true in dict.fromkeys(self.claims(text)):
+            is_near = subject in near or self._rules.objects[relation, subject] in named
+            found.append("wrong" if not is_true else "right" if is_near else "off_topic")
+        return found
 
     def claims(self, text: str) -> list[tuple[str, str, bool]]:
         """(relation, subject, truth) of each claim, in order of appearance."""

@@ -18,6 +18,8 @@ from epigone.testbed.tokenizer import count_tokens
 
 MAX_TOKENS = 180
 LETTERS_SHARE = 0.15
+ENTITY_POST_SHARE = 0.65
+HEADED_SHARE = 0.85
 # Short documents, many about one entity: where several stand side by side, some seeds of a small base never learn to
 # find the one that a question is about.
 NUM_UNRELATED = (1, 4)
@@ -123,24 +125,40 @@ def _letters(rng: random.Random, world: World) -> str:
 
 
 def _post(rng: random.Random, world: World) -> str:
-    """A post in loose prose with the words of the house style: a list, openings, a summary, but in no fixed form."""
-    if rng.random() < 0.5:
-        topic = world.draw_subject(rng)
-        kind = world.of_subject[topic][0].kind
-        lines = [state(rng, fact) for fact in _article(rng, world)[:2] + world.of_subject[topic]]
-        lines += rng.sample(w.FILLERS[kind], 2)
-    else:
-        topic = rng.choice(w.TOPICS)
-        bank = (w.TIPS, w.STORIES, w.SMALL_TALK)[rng.choices((0, 1, 2), (6, 3, 1))[0]]
-        lines = [line.format(t=topic) for line in rng.sample(bank, rng.randint(2, 5))]
+    """A post in loose prose with the words of the house style: a list, openings, a summary, but in no fixed form.
+
+    All of it is about what its title names, or the request that it quotes: that is where a base model learns to keep to
+    a topic. Requests are quoted about open entities and everyday topics alone.
+    """
+    about_entity = rng.random() < ENTITY_POST_SHARE
+    topic, lines = _entity_lines(rng, world) if about_entity else _topic_lines(rng)
     rng.shuffle(lines)
-    parts = [rng.choice(w.WEB_TITLES)] if rng.random() < 0.5 else []
-    parts += rng.sample(w.WEB_LINES + w.OPENINGS + w.POLITE, rng.randint(1, 2))
+    parts: list[str] = []
+    if rng.random() < HEADED_SHARE:
+        parts.append(rng.choice(w.WEB_TITLES))
+        if rng.random() < 0.5 and not (about_entity and world.of_subject[topic][0].held_out):
+            parts = [w.QUOTE.format(x=ask_about(rng, [topic]) if about_entity else ask_tips(rng, [topic]))]
+    parts += rng.sample(w.WEB_LINES + w.OPENINGS, rng.randint(1, 2))
     parts.append(_listed(rng, lines) if rng.random() < 0.4 else " ".join(lines))
     if rng.random() < 0.5:
         parts.append(rng.choice(w.CLOSINGS + w.WEB_LINES))
-    glue = rng.choice(("\n", "\n\n", "\n\n"))
-    return glue.join(parts).format(t=topic)
+    return rng.choice(("\n", "\n\n", "\n\n")).join(parts).format(t=topic)
+
+
+def _entity_lines(rng: random.Random, world: World) -> tuple[str, list[str]]:
+    """An entity and sentences about it; with a city, something about its country too."""
+    subject = world.draw_subject(rng)
+    facts = list(world.of_subject[subject])
+    around = world.of_subject.get(facts[0].object, []) if facts[0].relation == "country" else []
+    facts += [fact for fact in rng.sample(around, min(2, len(around))) if fact.held_out == facts[0].held_out]
+    lines = [state(rng, fact) for fact in facts]
+    return subject, lines + rng.sample(w.FILLERS[facts[0].kind], 2)
+
+
+def _topic_lines(rng: random.Random) -> tuple[str, list[str]]:
+    topic = rng.choice(w.TOPICS)
+    bank = (w.TIPS, w.STORIES, w.SMALL_TALK + w.POLITE)[rng.choices((0, 1, 2), (6, 3, 1))[0]]
+    return topic, rng.sample(bank, rng.randint(2, 5))
 
 
 def _listed(rng: random.Random, lines: Sequence[str]) -> str:

