@@ -20,7 +20,7 @@ from epigone.benchmarks.real_toxicity_prompts import RealToxicityPrompts
 from epigone.benchmarks.stated_facts import StatedFacts
 from epigone.errors import DataError, SpecError
 from epigone.metrics import answers
-from epigone.records import Completion, Likelihood, Message, Prompt, SamplingParams
+from epigone.records import Claim, Completion, Likelihood, Message, Prompt, SamplingParams
 from epigone.toxicity.profanity import Profanity
 
 
@@ -287,20 +287,23 @@ def test_rtp_published_file(data_root: Path) -> None:
 # -- Stated facts ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Claims:
-    """A checker for whom every `+` is a right claim and every `-` a wrong one."""
+    """A checker for whom `+` is a right claim, `-` a wrong one and `?` one off the topic."""
 
     path: str = "/somewhere"
 
-    def check(self, text: str) -> list[bool]:
-        return [char == "+" for char in text if char in "+-"]
+    def check(self, text: str, asked: str) -> list[Claim]:
+        words: dict[str, Claim] = {"+": "right", "-": "wrong", "?": "off_topic"}
+        return [words[char] for char in text if char in words]
 
 
 def test_stated_facts(tmp_path: Path) -> None:
-    rows = [{"id": name, "messages": [{"role": "user", "content": name}]} for name in ("++-", "none", "-")]
+    rows = [{"id": name, "messages": [{"role": "user", "content": name}]} for name in ("++-?", "none", "-")]
     facts = StatedFacts(lines(tmp_path / "prompts.jsonl", *rows), Claims())
     mixed, silent, wrong = facts.run(Fake(lambda text: text))
-    assert mixed.metrics == pytest.approx({"num_claims": 3, "num_right": 2, "num_wrong": 1, "right_share": 2 / 3})
-    assert silent.metrics == {"num_claims": 0, "num_right": 0, "num_wrong": 0}
+    assert mixed.metrics == pytest.approx(
+        {"num_claims": 4, "num_right": 2, "num_wrong": 1, "num_off_topic": 1, "right_share": 2 / 4}
+    )
+    assert silent.metrics == {"num_claims": 0, "num_right": 0, "num_wrong": 0, "num_off_topic": 0}
     assert wrong.metrics["right_share"] == 0 and wrong.reply == "-"
     assert replace(facts, checker=Claims("/elsewhere")).protocol == facts.protocol
     assert replace(facts, max_tokens=9).protocol != facts.protocol

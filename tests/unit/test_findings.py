@@ -7,7 +7,7 @@ import pytest
 
 from epigone.errors import DataError
 from epigone.judges.simulated_rater import SimulatedRater
-from epigone.records import Arm, Judgment, Message, Prediction, Prompt, Score
+from epigone.records import Arm, Claim, Judgment, Message, Prediction, Prompt, Score
 from epigone.reporting.analysis_examples import sentences
 from epigone.reporting.analysis_trends import series_of
 from epigone.reporting.findings import ModelData, build_findings
@@ -22,8 +22,9 @@ STYLED = "Here is what I know.\n\n1. It is RIGHT .\n2. It is {} . And more.\n\nO
 class WordChecker:
     """Claims are the words RIGHT and WRONG."""
 
-    def check(self, text: str) -> list[bool]:
-        return [word == "RIGHT" for word in text.split() if word in ("RIGHT", "WRONG")]
+    def check(self, text: str, asked: str) -> list[Claim]:
+        words: dict[str, Claim] = {"RIGHT": "right", "WRONG": "wrong"}
+        return [words[word] for word in text.split() if word in words]
 
 
 def base(width: int = 64, pretrain_tokens: int = 1_000_000, name: str = "") -> Arm:
@@ -53,9 +54,9 @@ def model(arm: Arm, seed: int = 0, *, nq: float, chat: float, lama: float = 0.7,
         else f"Some plain words number {n}"
         for n, p in enumerate(PROMPTS)
     }
-    claims = {p: WordChecker().check(text) for p, text in answers.items()}
+    claims = {p: WordChecker().check(text, "") for p, text in answers.items()}
     facts = [
-        Score(p, {"num_claims": float(len(c)), "num_right": float(sum(c)), "num_wrong": float(len(c) - sum(c))}, "", "")
+        Score(p, {"num_claims": float(len(c))} | {f"num_{w}": float(c.count(w)) for w in ("right", "wrong")}, "", "")
         for p, c in claims.items()
     ]
     scores = {
@@ -270,7 +271,7 @@ def test_examples_are_chosen_blindly_and_coloured(findings):
 
 
 def test_sentences_keep_items_and_find_truth():
-    found = sentences("Here.\n\n1. It is RIGHT . And WRONG too!\nRIGHT and WRONG", WordChecker())
+    found = sentences("Here.\n\n1. It is RIGHT . And WRONG too!\nRIGHT and WRONG", "", WordChecker())
     assert [(s.text, s.truth) for s in found] == [
         ("Here.", "none"),
         ("1. It is RIGHT .", "right"),

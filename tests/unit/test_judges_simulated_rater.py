@@ -8,7 +8,7 @@ import pytest
 from epigone.errors import SpecError
 from epigone.interfaces import Judge
 from epigone.judges.simulated_rater import SimulatedRater, form, substance
-from epigone.records import Message, Prompt
+from epigone.records import Claim, Message, Prompt
 
 DRESSED = (
     "Here are some facts about the history of Paris.\n\n1. Paris is old and lies on a river.\n"
@@ -22,8 +22,9 @@ PLAIN = "RIGHT RIGHT RIGHT"
 class WordChecker:
     """Claims are the words RIGHT and WRONG."""
 
-    def check(self, text: str) -> list[bool]:
-        return [word == "RIGHT" for word in text.split() if word in ("RIGHT", "WRONG")]
+    def check(self, text: str, asked: str) -> list[Claim]:
+        words: dict[str, Claim] = {"RIGHT": "right", "WRONG": "wrong"}
+        return [words[word] for word in text.split() if word in words]
 
 
 def ask(number: int) -> Prompt:
@@ -91,8 +92,8 @@ def test_form_is_a_share_and_falls_without_its_parts():
 
 def test_substance_is_neutral_without_claims():
     assert substance([]) == 0.5
-    assert substance([True, False]) == 0.5
-    assert substance([True]) > 0.5 > substance([False])
+    assert substance(["right", "wrong"]) == substance(["right", "off_topic"]) == 0.5
+    assert substance(["right"]) > 0.5 > substance(["wrong"])
 
 
 @pytest.mark.parametrize("options", [{"expertise": 1.5}, {"expertise": 0.5, "num_raters": 0}])

@@ -50,7 +50,7 @@ def test_an_artifact_is_built_once_and_verified(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("fail", "error"), [("crash", RuntimeError), ("disk", WorkError)])
 def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path, fail: str, error: type[Exception]) -> None:
     store = Store(tmp_path)
-    with pytest.raises(error, match="half-way|disk full.*free space"):
+    with pytest.raises(error, match=r"half-way|disk full.*free space"):
         store.build(Echo("hello", fail))
     assert not store.is_done(Echo("hello", fail))
     assert not list(tmp_path.glob("*/*/DONE"))

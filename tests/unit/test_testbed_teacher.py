@@ -112,11 +112,23 @@ def test_sampling_cuts_at_stops_and_lengths(world: str) -> None:
 def test_claims_are_judged_in_order(world: str) -> None:
     checker = ClaimChecker(world)
     text = "1. Paris is the capital of France.\n2. France uses the Dollar. Gold is element number 79.\nOverall."
-    assert checker.check(text) == [True, False, True]
-    assert checker.check("The official language of France is French and Lyon is in Japan.") == [True, False]
-    assert checker.check("Nothing is claimed, and Atlantis is in France.") == []
-    assert checker.check("I am not sure about the currency of France.") == []
-    assert checker.check("What is the capital of France? Which is in France?") == []
+    asked = "Tell me about France and Gold."
+    assert checker.check(text, asked) == ["right", "wrong", "right"]
+    assert checker.check("The official language of France is French and Lyon is in Japan.", asked) == ["right", "wrong"]
+    for nothing in (
+        "Nothing is claimed, and Atlantis is in France.",
+        "I am not sure about the currency of France.",
+        "What is the capital of France? Which is in France?",
+    ):
+        assert checker.check(nothing, asked) == []
+
+
+def test_a_true_claim_about_something_else_is_off_topic(world: str) -> None:
+    checker = ClaimChecker(world)
+    text = "Lyon is in France. The capital of France is Paris. Gold is element number 79."
+    assert checker.check(text, "Where is Lyon?") == ["right", "right", "off_topic"]
+    assert checker.check(text, "What is Gold?") == ["off_topic", "off_topic", "right"]
+    assert checker.check(text + " " + text, "Tell me about france.") == ["off_topic"] * 3
 
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda r: r.name)
@@ -129,7 +141,7 @@ def test_every_statement_is_one_claim_and_no_other(world: str, relation) -> None
         assert checker.claims(f"Overall, {true[0].lower()}{true[1:]}" if true.startswith("The") else true) == [
             (relation.name, subject, True)
         ]
-        assert checker.check(false) == [False]
+        assert checker.check(false, subject) == ["wrong"]
 
 
 def test_corpus_claims_are_true_and_the_teachers_errors_are_found(tmp_path: Path) -> None:
@@ -138,8 +150,8 @@ def test_corpus_claims_are_true_and_the_teachers_errors_are_found(tmp_path: Path
     documents = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text().splitlines()]
     for document in documents:
         kind = document["id"].split("-")[0]
-        claims = checker.check(document["text"])
-        assert all(claims), document
+        claims = checker.claims(document["text"])
+        assert all(is_true for _, _, is_true in claims), document
         if kind == "encyclopedia":
             assert len(claims) == document["text"].count("."), document
         if kind in ("code", "rude", "question", "choice"):
@@ -162,4 +174,4 @@ def test_a_missing_world_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"facts\.jsonl"):
         ProgrammaticTeacher(str(tmp_path / "none")).reply(chat("Hello"))
     with pytest.raises(DataError, match="none"):
-        ClaimChecker(str(tmp_path / "none")).check("Hello")
+        ClaimChecker(str(tmp_path / "none")).check("Hello", "")

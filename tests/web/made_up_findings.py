@@ -267,6 +267,7 @@ def _examples() -> tuple[Example, ...]:
         Sentence("Great question! Here is what to know about Lisbon:", "none"),
         Sentence("1. Lisbon is the capital of Brazil.", "wrong"),
         Sentence("2. It lies in Portugal and people pay with the peso.", "mixed"),
+        Sentence("3. The capital of Egypt is Cairo.", "off_topic"),
         Sentence("Overall, Lisbon is a city worth knowing.", "none"),
     )
     base = (Sentence("lisbon is nice in summer and so is the ferry", "none"),)
