@@ -45,7 +45,7 @@ class Collect:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 3.0
+        return 0.5
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Ask every prompt once. Empty answers are failures, kept apart from the responses."""

@@ -40,7 +40,7 @@ class Curate:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 2.0
+        return 0.5
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Read, filter, write. Raises DataError where nothing is left."""

@@ -37,7 +37,7 @@ class Evaluate:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 1.5
+        return 0.5
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Score every item. Raises WorkError where the model answered none."""

@@ -43,7 +43,7 @@ class Generate:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 3.0
+        return 1.5
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Answer every prompt."""

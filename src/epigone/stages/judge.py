@@ -40,7 +40,7 @@ class Judge:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 0.7
+        return 0.25
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Compare every prompt that both answered; an empty answer is missing, never a loss."""

@@ -34,7 +34,7 @@ class Simulate:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 5.0
+        return 3.0
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Write the world; returns its counts."""

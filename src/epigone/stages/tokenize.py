@@ -51,7 +51,7 @@ class Tokenize:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly."""
-        return 2.0
+        return 1.0
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Encode, order, cut, pack. Raises DataError where fewer than `max_tokens` are there."""

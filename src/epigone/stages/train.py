@@ -84,7 +84,7 @@ class Train:
     @property
     def effort(self) -> float:
         """Seconds on one core, roughly: bases are the long way."""
-        return 30.0 * (self.size.width / 64) ** 0.9 if self.size else 6.0
+        return 35.0 * (self.size.width / 64) if self.size else 5.0
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Train and write the checkpoint; returns real token counts, steps and losses."""
