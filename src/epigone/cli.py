@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
-import click
 import typer
 
 from epigone import discover
@@ -20,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
@@ -83,12 +83,7 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
 def main() -> None:
     """Entry point: errors as one clear message and an exit code."""
     try:
-        app(standalone_mode=False)
+        app()
     except EpigoneError as error:
         typer.echo(f"epigone: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.exceptions.Exit, click.Abort) as stop:
-        sys.exit(getattr(stop, "exit_code", 130))

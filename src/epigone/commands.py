@@ -31,8 +31,12 @@ def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int
     store = Store(root)
     console = Console(stderr=True, quiet=quiet)
     missing = plan(study, store).missing
-    with _progress(console, missing, num_workers) as on_event:
-        outcome = run(study, store, Local(str(root), num_workers), on_event)
+    try:
+        with _progress(console, missing, num_workers) as on_event:
+            outcome = run(study, store, Local(str(root), num_workers), on_event)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where this one stopped")
+        raise
     _print_outcome(outcome, console)
     return {
         "report": str(outcome.report),

@@ -255,8 +255,8 @@ class Prediction:
     expected_high: float
     against: str = ""
     slope_axis: str = ""
-    cause: str = ""
     about: Literal["size", "amount", "base quality", "other"] = "other"
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_a_stage_runs_from_its_spec_alone(environment: dict[str, str], straight:
     [
         (("study", "tesbed"), 2, "Did you mean 'testbed'"),
         (("study", "testbed", "--scale", "huge"), 2, "there is: full, small"),
-        (("study", "testbed", "--seeds", "many"), 2, "not a valid int"),
+        (("study", "testbed", "--seeds", "many"), 2, "valid integer"),
         (("run", "simulate", "nowhere.json"), 2, "cannot read spec nowhere.json"),
         (("show", "nowhere"), 1, "is no artifact"),
         (("verify", "--root", "nowhere"), 2, "no folder nowhere"),
@@ -147,6 +147,18 @@ def test_wrong_input_gets_one_message_and_its_exit_code(
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_study_says_how_it_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "epigone", *SMALL[:-1], "--root", str(tmp_path)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not artifacts(tmp_path):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in said and "Traceback" not in said
+    wait_until_empty(process.pid)
 
 
 def test_a_corrupt_artifact_stops_the_study_with_the_way_out(

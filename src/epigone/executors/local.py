@@ -8,6 +8,7 @@ import heapq
 import multiprocessing
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -170,7 +171,10 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, root, os.getpid()), daemon=True)
+        # Ctrl-C goes to the whole group: the parent says what it means and stops its workers, which inherit deafness
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         process.start()
+        signal.signal(signal.SIGINT, handler)
         theirs.close()
         return cls(process, cast(Connection, ours))
 
@@ -199,7 +203,7 @@ def _work(connection: Connection, root: str, parent: int) -> None:
     while True:
         try:
             stage: StageSpec = connection.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         connection.send((_build(store, stage), _peak_bytes()))
 

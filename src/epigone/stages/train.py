@@ -38,6 +38,10 @@ class Size:
     max_positions: int = 192
     """Longest sequence in tokens."""
 
+    def __post_init__(self) -> None:
+        if self.head_width < 2 or self.head_width % 2 or self.width % self.head_width:
+            raise SpecError(f"heads {self.head_width} wide do not fit a width of {self.width}; take an even divisor")
+
 
 @dataclass(frozen=True)
 class Train:

@@ -60,8 +60,8 @@ class Scale:
 
 SMALL = Scale(
     num_tokens=30_000,
-    widths=(16,),
-    learning_rates=(6e-3,),
+    widths=(32,),
+    learning_rates=(8e-3,),
     broad_amounts=(2_000, 6_000),
     broad_amount=6_000,
     local_amount=2_000,
