@@ -272,10 +272,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an example answer; `truth` as in Figure 2: that of its claims, mixed, or none (nothing claimed)."""
+    """A sentence of an example answer; `truth` as in Figure 2: that of its claims, mixed, or none (nothing claimed).
+
+    `begins` is what it begins: a paragraph, a line, or nothing but itself.
+    """
 
     text: str
     truth: Literal["right", "wrong", "off_topic", "mixed", "none"]
+    begins: Literal["paragraph", "line", ""] = ""
 
 
 @dataclass(frozen=True, slots=True)

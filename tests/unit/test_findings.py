@@ -272,11 +272,11 @@ def test_examples_are_chosen_blindly_and_coloured(findings):
 
 def test_sentences_keep_items_and_find_truth():
     found = sentences("Here.\n\n1. It is RIGHT . And WRONG too!\nRIGHT and WRONG", "", WordChecker())
-    assert [(s.text, s.truth) for s in found] == [
-        ("Here.", "none"),
-        ("1. It is RIGHT .", "right"),
-        ("And WRONG too!", "wrong"),
-        ("RIGHT and WRONG", "mixed"),
+    assert [(s.text, s.truth, s.begins) for s in found] == [
+        ("Here.", "none", "paragraph"),
+        ("1. It is RIGHT .", "right", "paragraph"),
+        ("And WRONG too!", "wrong", ""),
+        ("RIGHT and WRONG", "mixed", "line"),
     ]
 
 

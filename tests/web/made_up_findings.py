@@ -259,16 +259,16 @@ def _outcomes():
 def _examples() -> tuple[Example, ...]:
     teacher = (
         Sentence("Great question! Here is what to know about Lisbon:", "none"),
-        Sentence("1. Lisbon is the capital of Portugal.", "right"),
-        Sentence("2. People there pay with the euro.", "right"),
-        Sentence("Overall, Lisbon is a city worth knowing.", "none"),
+        Sentence("1. Lisbon is the capital of Portugal.", "right", "line"),
+        Sentence("2. People there pay with the euro.", "right", "line"),
+        Sentence("Overall, Lisbon is a city worth knowing.", "none", "paragraph"),
     )
     student = (
         Sentence("Great question! Here is what to know about Lisbon:", "none"),
-        Sentence("1. Lisbon is the capital of Brazil.", "wrong"),
-        Sentence("2. It lies in Portugal and people pay with the peso.", "mixed"),
-        Sentence("3. The capital of Egypt is Cairo.", "off_topic"),
-        Sentence("Overall, Lisbon is a city worth knowing.", "none"),
+        Sentence("1. Lisbon is the capital of Brazil.", "wrong", "line"),
+        Sentence("2. It lies in Portugal and people pay with the peso.", "mixed", "line"),
+        Sentence("3. The capital of Egypt is Cairo.", "off_topic", "line"),
+        Sentence("Overall, Lisbon is a city worth knowing.", "none", "paragraph"),
     )
     base = (Sentence("lisbon is nice in summer and so is the ferry", "none"),)
     answers = (("simulated teacher", teacher), ("w64 · broad 300K", student), ("w64 · base model", base))

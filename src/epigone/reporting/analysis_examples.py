@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from epigone.interfaces import FactChecker
 from epigone.records import Example, Sentence
@@ -62,8 +63,16 @@ def _largest(models: Sequence[ModelData]) -> ModelData | None:
 
 
 def sentences(text: str, asked: str, checker: FactChecker) -> tuple[Sentence, ...]:
-    """The sentences of a text, items and line ends kept apart, each with the truth of its claims."""
-    return tuple(_sentence(part, asked, checker) for line in text.splitlines() for part in _split(line))
+    """The sentences of a text, each with the truth of its claims and the line or paragraph that it begins."""
+    found: list[Sentence] = []
+    begins: Literal["paragraph", "line", ""] = "paragraph"
+    for line in text.splitlines():
+        parts = _split(line)
+        for part in parts:
+            found.append(_sentence(part, asked, checker, begins))
+            begins = ""
+        begins = "line" if parts else "paragraph"
+    return tuple(found)
 
 
 def _split(line: str) -> list[str]:
@@ -75,6 +84,6 @@ def _split(line: str) -> list[str]:
     return parts
 
 
-def _sentence(text: str, asked: str, checker: FactChecker) -> Sentence:
+def _sentence(text: str, asked: str, checker: FactChecker, begins: Literal["paragraph", "line", ""]) -> Sentence:
     claims = set(checker.check(text, asked))
-    return Sentence(text, "mixed" if len(claims) > 1 else claims.pop() if claims else "none")
+    return Sentence(text, "mixed" if len(claims) > 1 else claims.pop() if claims else "none", begins)

@@ -5,7 +5,6 @@ Everything that comes from data is escaped. Every figure and table of the paper 
 with the reason why not.
 """
 
-import re
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +15,6 @@ from epigone.reporting import figures, tables
 from epigone.reporting.evidence import Evidence
 from epigone.reporting.headline import headline
 
-_ITEM_MARK = re.compile(r"(?:[-*\u2022]|\(?\d{1,3}\s?[.)])\s+")
 NO_REASON = "the findings give no reason"
 _PAPER = {
     "Figure 1": ("figure_1", "preference_e0"),
@@ -125,7 +123,6 @@ def _template() -> "_Report":
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = Markup
-    environment.tests["item"] = lambda text: bool(_ITEM_MARK.match(text))
     style = loader.get_source(environment, "report.css")[0]
     return _Report(environment, style)
 
