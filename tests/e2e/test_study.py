@@ -46,7 +46,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def run_until(environment: dict[str, str], root: Path, num_done: int) -> bool:
     """Start the study and kill -9 it once so many artifacts are there. False where it finished first."""
-    command = [sys.executable, "-m", "epigone", *SMALL, "--root", str(root)]
+    command = [sys.executable, "-m", "epigone", *SMALL, "--root", os.path.relpath(root)]  # no path may leak into bytes
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, env=environment, start_new_session=True, **silent)
     while process.poll() is None:
@@ -77,7 +77,7 @@ def test_killed_at_five_points_it_ends_in_the_same_bytes(
     points = [1, total // 5, 2 * total // 5, 3 * total // 5, 4 * total // 5]
     assert [run_until(environment, tmp_path, point) for point in points] == [True] * 5
     already = {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(tmp_path)}
-    done = epigone(environment, *SMALL, "--root", str(tmp_path))
+    done = epigone(environment, *SMALL, "--root", os.path.relpath(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["num_run"] == total - len(already)
     assert {folder: (folder / "DONE").stat().st_mtime_ns for folder in already} == already

@@ -305,7 +305,8 @@ def test_stated_facts(tmp_path: Path) -> None:
     )
     assert silent.metrics == {"num_claims": 0, "num_right": 0, "num_wrong": 0, "num_off_topic": 0}
     assert wrong.metrics["right_share"] == 0 and wrong.reply == "-"
-    assert replace(facts, checker=Claims("/elsewhere")).protocol == facts.protocol
+    for elsewhere in ("/elsewhere", "runs/elsewhere"):
+        assert replace(facts, checker=Claims(elsewhere)).protocol == facts.protocol
     assert replace(facts, max_tokens=9).protocol != facts.protocol
     lines(tmp_path / "prompts.jsonl", {"id": "x", "messages": [{"role": "assistant", "content": "hi"}]})
     with pytest.raises(DataError, match="the last message is the assistant's"):

@@ -87,12 +87,13 @@ def _identity(part: object) -> object:
     """A component as its class and its options, without the places where its files lie on this machine."""
     if dataclasses.is_dataclass(part):
         options = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-        return {type(part).__name__: {name: value for name, value in options.items() if not _is_place(value)}}
+        return {type(part).__name__: {name: value for name, value in options.items() if not _is_place(name, value)}}
     return type(part).__name__
 
 
-def _is_place(value: object) -> bool:
-    return isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute())
+def _is_place(option: str, value: object) -> bool:
+    """A path, by its type or by the option's name: the same files elsewhere are the same protocol."""
+    return isinstance(value, Path) or option.rpartition("_")[2] in ("path", "folder", "file")
 
 
 def _plain(text: str) -> str:
