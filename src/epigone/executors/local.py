@@ -172,9 +172,9 @@ class _Worker:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, root, os.getpid()), daemon=True)
         # Ctrl-C goes to the whole group: the parent says what it means and stops its workers, which inherit deafness
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         process.start()
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, before)
         theirs.close()
         return cls(process, cast(Connection, ours))
 
