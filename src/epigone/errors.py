@@ -4,7 +4,8 @@ EpigoneError            exit code 1: the work failed
 |- SpecError            exit code 2: the specification is wrong; nothing was run
 |- DataError            an input file cannot be read as what it was said to be
 |- ArtifactError        an artifact is missing, half-written, or not what its checksums say
-|- WorkError            a stage failed while it ran (disk full, worker died, too little was covered)
+|- WorkError            a stage failed while it ran (worker died, too little was covered)
+   |- DiskFullError     there is no room for an artifact: nothing else need be tried
 """
 
 
@@ -30,3 +31,7 @@ class ArtifactError(EpigoneError):
 
 class WorkError(EpigoneError):
     """A stage could not finish its work."""
+
+
+class DiskFullError(WorkError):
+    """There is no room left: the other stages would fail too, so a study stops."""

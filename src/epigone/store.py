@@ -24,7 +24,7 @@ from typing import TypeVar, cast
 import polars
 
 import epigone
-from epigone.errors import ArtifactError, SpecError, WorkError
+from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.records import Conversation
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
@@ -69,7 +69,7 @@ class Store:
         return True
 
     def build(self, spec: StageSpec) -> Path:
-        """Build and publish the artifact unless it is there. Raises WorkError on a full disk."""
+        """Build and publish the artifact unless it is there. Raises DiskFullError."""
         folder = self.folder(spec)
         with self._locked(spec):
             if self.is_done(spec):
@@ -86,7 +86,7 @@ class Store:
                 staging.rename(folder)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise WorkError(
+                    raise DiskFullError(
                         f"disk full while building {folder}; free space and run the same command"
                     ) from error
                 raise

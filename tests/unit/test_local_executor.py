@@ -1,5 +1,6 @@
 """The local executor: order, failures and dead workers."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -35,6 +36,8 @@ class Step:
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         if self.fail == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.fail == "disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
         if self.fail == "data":
             raise DataError("row 3 is broken")
         if self.fail == "bug":
@@ -73,3 +76,11 @@ def test_a_failure_is_named_and_the_rest_goes_on(tmp_path: Path, fail: str, mess
     with pytest.raises(WorkError, match=message):
         run(tmp_path, Step("reader", (broken,)), Step("one"), Step("two", (Step("three"),)))
     assert sorted(p.name.split("--")[0] for p in tmp_path.glob("steps/*")) == ["one", "three", "two"]
+
+
+def test_a_full_disk_stops_the_rest(tmp_path: Path) -> None:
+    chain = Step("last", (Step("second", (Step("first"),)),))
+    with pytest.raises(WorkError, match="disk full") as caught:
+        run(tmp_path, *(Step(f"full{n}", fail="disk") for n in range(6)), chain)
+    assert str(caught.value).count("disk full") <= 2  # those that ran already when the first one failed
+    assert not list(tmp_path.glob("steps/last--*"))

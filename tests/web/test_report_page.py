@@ -1,5 +1,9 @@
-"""The report as a browser shows it, at a phone's, a tablet's and a desk's width. Skipped where there is no Chromium."""
+"""The report as a browser shows it, at a phone's, a tablet's and a desk's width. Skipped where there is no Chromium.
 
+EPIGONE_REPORT=path/of/report.html looks at that report too.
+"""
+
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +18,7 @@ CHROMIUM = next(
 )
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+GIVEN = {"given": Path(os.environ["EPIGONE_REPORT"]).resolve()} if os.environ.get("EPIGONE_REPORT") else {}
 SMALLEST_TEXT, LOWEST_CONTRAST, WIDTHS = 11, 4.5, (360, 768, 1440)
 
 # Every visible run of text with its size on the screen, its colour and the colours behind it, innermost first.
@@ -78,10 +83,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pages = {"made up": made_up_findings(), "extreme": extreme_findings()}
     for name, findings in pages.items():
         (folder / f"{name}.html").write_text(str(render(findings)["report.html"]))
-    return {name: folder / f"{name}.html" for name in pages}
+    return {name: folder / f"{name}.html" for name in pages} | GIVEN
 
 
-@pytest.fixture(scope="module", params=[(name, width) for name in ("made up", "extreme") for width in WIDTHS], ids=str)
+@pytest.fixture(
+    scope="module", params=[(name, width) for name in ("made up", "extreme", *GIVEN) for width in WIDTHS], ids=str
+)
 def page(request: pytest.FixtureRequest, browser, reports: dict[str, Path]):
     name, width = request.param
     page = browser.new_page(viewport={"width": width, "height": 900})

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import cast
 
-from epigone.errors import EpigoneError, WorkError
+from epigone.errors import DiskFullError, EpigoneError, WorkError
 from epigone.interfaces import StageSpec
 from epigone.spec import Resolver, inputs_of
 from epigone.store import Store
@@ -51,7 +51,7 @@ class Local:
         the sum of what each process held at most.
 
         Events: start, done, failed. Where a stage fails, those that need it are left out, the rest goes on, and a
-        WorkError names the failures at the end.
+        WorkError names the failures at the end. A full disk stops everything at once.
         """
         for name, value in (_SINGLE_THREAD | {"JAX_COMPILATION_CACHE_DIR": str(cache_folder())}).items():
             os.environ.setdefault(name, value)
@@ -85,11 +85,11 @@ class Local:
             worker = busy[connection]  # pyright: ignore[reportArgumentType]
             stage, worker.stage = worker.stage, None
             assert stage is not None
-            failure = worker.outcome()
+            failure, is_final = worker.outcome()
             if failure is None:
                 schedule.finish(stage)
             else:
-                schedule.fail(stage, failure)
+                schedule.fail(stage, failure, is_final=is_final)
             on_event("done" if failure is None else "failed", stage)
             if not worker.process.is_alive():
                 workers[workers.index(worker)] = _Worker.start(self.root)
@@ -149,9 +149,12 @@ class _Schedule:
             if not missing:
                 self._push(reader)
 
-    def fail(self, stage: StageSpec, message: str) -> None:
+    def fail(self, stage: StageSpec, message: str, *, is_final: bool) -> None:
         self.num_running -= 1
         self.failures.append(f"{self.resolver.id(stage)}: {message}")
+        if is_final:
+            self.ready.clear()
+            self.readers = {key: [] for key in self.readers}
 
     def _push(self, stage: StageSpec) -> None:
         key = self.resolver.id(stage)
@@ -182,14 +185,15 @@ class _Worker:
         self.stage = stage
         self.connection.send(stage)
 
-    def outcome(self) -> str | None:
-        """None where the stage is done, else why it failed."""
+    def outcome(self) -> tuple[str | None, bool]:
+        """Why the stage failed (None where it is done), and whether nothing else need be tried."""
         try:
-            failure, self.peak_bytes = self.connection.recv()
+            failure, is_final, self.peak_bytes = self.connection.recv()
         except (EOFError, ConnectionError):
             self.process.join(5)
-            return f"the worker process died (exit code {self.process.exitcode}; out of memory?); run the command again"
-        return failure
+            code = self.process.exitcode
+            return f"the worker process died (exit code {code}; out of memory?); run the command again", False
+        return failure, is_final
 
     def stop(self) -> None:
         self.connection.close()
@@ -205,17 +209,17 @@ def _work(connection: Connection, root: str, parent: int) -> None:
             stage: StageSpec = connection.recv()
         except EOFError:
             return
-        connection.send((_build(store, stage), _peak_bytes()))
+        connection.send((*_build(store, stage), _peak_bytes()))
 
 
-def _build(store: Store, stage: StageSpec) -> str | None:
+def _build(store: Store, stage: StageSpec) -> tuple[str | None, bool]:
     try:
         store.build(stage)
     except EpigoneError as error:
-        return str(error)
+        return str(error), isinstance(error, DiskFullError)
     except Exception:
-        return traceback.format_exc()
-    return None
+        return traceback.format_exc(), False
+    return None, False
 
 
 def _peak_bytes() -> int:
