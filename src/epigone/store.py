@@ -71,26 +71,26 @@ class Store:
     def build(self, spec: StageSpec) -> Path:
         """Build and publish the artifact unless it is there. Raises DiskFullError."""
         folder = self.folder(spec)
-        with self._locked(spec):
-            if self.is_done(spec):
-                return folder
-            if folder.exists():
-                raise ArtifactError(
-                    f"{folder} exists without DONE, which epigone never leaves; move it away and run again"
-                )
-            staging = self.root / ".staging" / self.resolver.id(spec)
-            try:
-                staging.mkdir(parents=True, exist_ok=True)
-                self._fill(spec, staging)
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                staging.rename(folder)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise DiskFullError(
-                        f"disk full while building {folder}; free space and run the same command"
-                    ) from error
-                raise
+        try:
+            with self._locked(spec):
+                if not self.is_done(spec):
+                    self._publish(spec, folder)
+        except Exception as error:
+            if _is_disk_full(error):
+                raise DiskFullError(f"disk full while building {folder}; free space and run it again") from error
+            raise
         return folder
+
+    def _publish(self, spec: StageSpec, folder: Path) -> None:
+        if folder.exists():
+            raise ArtifactError(f"{folder} exists without DONE, which epigone never leaves; move it away and run again")
+        staging = self.root / ".staging" / self.resolver.id(spec)
+        staging.mkdir(parents=True, exist_ok=True)
+        for leftover in staging.rglob("*.partial"):  # a write that was cut off: not a file of the artifact
+            leftover.unlink()
+        self._fill(spec, staging)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging.rename(folder)
 
     def _fill(self, spec: StageSpec, staging: Path) -> None:
         started = time.monotonic()
@@ -108,6 +108,12 @@ class Store:
         with lock.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Also where a library (safetensors, polars) wraps the system's error in one of its own."""
+    known = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in known or any(os.strerror(number) in str(error) for number in known)
 
 
 def check_sizes(folder: Path) -> None:

@@ -58,6 +58,16 @@ def test_a_failed_build_leaves_nothing_that_looks_whole(tmp_path: Path, fail: st
         store.path(Echo("hello", fail))
 
 
+def test_a_write_that_was_cut_off_is_no_file_of_the_artifact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    staging = tmp_path / ".staging" / store.resolver.id(Echo("hello"))
+    staging.mkdir(parents=True)
+    (staging / "DONE.partial").write_text("{")
+    folder = store.build(Echo("hello"))
+    assert sorted(p.name for p in folder.iterdir()) == ["DONE", "spec.json", "summary.json", "text.txt"]
+    assert verify(folder) == 3
+
+
 def test_a_truncated_file_is_found_by_size_and_a_changed_one_by_verify(tmp_path: Path) -> None:
     store = Store(tmp_path)
     folder = store.build(Echo("hello"))
