@@ -129,3 +129,11 @@ def test_minimum_difference_is_shown_with_80_percent_power():
     assert shown.mean() == pytest.approx(0.8, abs=0.03)
     assert minimum_difference(n, share, 0.75) == pytest.approx(gap / 2)
     assert minimum_difference(n, 0.0) > 0
+
+
+def test_what_lies_between_0_and_1_has_an_interval_there_too() -> None:
+    few = np.array([[0.0, 0.0, 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    estimate = ratios(few, np.full((3, 3), 2.0)).estimate()
+    assert 0.0 <= estimate.low < estimate.value < estimate.high <= 1.0
+    free = ratios(few * 3, np.full((3, 3), 2.0)).estimate()
+    assert free.low < 0.0  # a statistic without bounds keeps its own interval

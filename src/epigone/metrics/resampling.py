@@ -52,7 +52,10 @@ class Draws:
     samples: Array
     n: int
     share: bool = False
+    """A share of items, each right or wrong."""
     seed: int = 0
+    bounded: bool = False
+    """Between 0 and 1 by its nature, as shares and means of probabilities are."""
 
     @property
     def num_seeds(self) -> int:
@@ -70,7 +73,8 @@ class Draws:
 
     def select(self, columns: Sequence[int]) -> "Draws":
         """The same statistic at some of its seeds."""
-        return Draws(self.points[list(columns)], self.samples[:, list(columns)], self.n, self.share, self.seed)
+        points, samples = self.points[list(columns)], self.samples[:, list(columns)]
+        return Draws(points, samples, self.n, self.share, self.seed, self.bounded)
 
     def __sub__(self, other: "Draws") -> "Draws":
         """Paired difference; a statistic at one seed (the teacher's) is set against every seed of the other."""
@@ -81,12 +85,12 @@ class Draws:
         """Mean over seeds with its 95 % percentile interval."""
         method = "bootstrap over items" if self.num_seeds == 1 else "bootstrap over seeds and items"
         low, high = (float(x) for x in np.percentile(self.pooled(), [2.5, 97.5]))
-        if self.share:
+        if self.bounded:
             low, high = max(low, 0.0), min(high, 1.0)
-            # All right or all wrong: resampling shows no spread, the exact binomial (Clopper-Pearson) bound does.
-            if low == high and self.value in (0.0, 1.0):
-                edge = 0.025 ** (1 / self.n)
-                low, high, method = (edge, 1.0, "exact binomial") if self.value else (0.0, 1 - edge, "exact binomial")
+        # All right or all wrong: resampling shows no spread, the exact binomial (Clopper-Pearson) bound does.
+        if self.share and low == high and self.value in (0.0, 1.0):
+            edge = 0.025 ** (1 / self.n)
+            low, high, method = (edge, 1.0, "exact binomial") if self.value else (0.0, 1 - edge, "exact binomial")
         return Estimate(self.value, low, high, self.n, method, self.num_seeds)
 
 
@@ -104,7 +108,8 @@ def ratios(numerators: Array, denominators: Array, *, seed: int = 0, num_resampl
     samples = np.where(np.isfinite(samples), samples, points)
     used = denominators > 0
     share = bool(np.isin(numerators, (0, 1)).all() and np.isin(denominators, (0, 1)).all())
-    return Draws(points, samples, int(used.any(axis=1).sum()), share, seed)
+    bounded = bool((numerators >= 0).all() and (numerators <= denominators).all())
+    return Draws(points, samples, int(used.any(axis=1).sum()), share, seed, bounded)
 
 
 def weighted_sums(weights: NDArray[np.float32], values: Array) -> Array:
@@ -135,6 +140,7 @@ def means(values_by_seed: Sequence[Values], *, seed: int = 0, num_resamples: int
         max(len(c) for c in columns),
         all(p.share for p in parts),
         seed,
+        all(p.bounded for p in parts),
     )
 
 
