@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 import types
@@ -96,6 +97,7 @@ class Store:
         started = time.monotonic()
         summary = spec.run(self.path, staging)
         summary |= {"wall_seconds": round(time.monotonic() - started, 3), "finished_unix": int(time.time())}
+        summary |= {"machine": platform.platform(), "python": platform.python_version(), "num_cpus": os.cpu_count()}
         resolved = self.resolver.resolve(spec)
         write_json(staging / "spec.json", {"spec": resolved, "epigone": epigone.__version__})
         write_json(staging / "summary.json", summary)

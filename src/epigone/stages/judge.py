@@ -28,6 +28,8 @@ class Judge:
     """Who compares: components of `judges`."""
     name: str
     """The student, for people."""
+    minimum_coverage: float = 0.8
+    """Share of the prompts (0-1) that both must have answered; below it the stage fails."""
 
     kind: ClassVar[str] = "judgments"
     version: ClassVar[int] = 1
@@ -43,15 +45,22 @@ class Judge:
         return 0.25
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
-        """Compare every prompt that both answered; an empty answer is missing, never a loss."""
+        """Compare every prompt that both answered; an empty answer is missing, never a loss.
+
+        Raises WorkError where too few were answered.
+        """
         student_folder = inputs(self.student)
         cls = Response if "responses" in student_folder.parts else Generation
         answers = {r.prompt_id: r for r in read_records(student_folder / "records.jsonl", cls)}
         references = read_records(inputs(self.teacher) / "records.jsonl", Response)
         pairs = [(answers[r.prompt_id], r) for r in references if r.prompt_id in answers]
         answered = [(a, r) for a, r in pairs if a.text.strip() and r.text.strip()]
-        if not answered:
-            raise WorkError(f"{self.name}: no prompt was answered by both student and teacher")
+        if not answered or len(answered) < self.minimum_coverage * len(references):
+            raise WorkError(
+                f"{self.name}: {len(answered)} of {len(references)} prompts were answered by both student and teacher, "
+                f"at least {self.minimum_coverage:.0%} are needed; see the empty answers with `epigone show "
+                f"{student_folder}`, or lower minimum_coverage"
+            )
         judgments: list[Judgment] = []
         for component in self.judges:
             judge = component.make(inputs)

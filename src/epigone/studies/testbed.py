@@ -56,6 +56,8 @@ class Scale:
     """Pre-training shares of the lesser bases at the middle width."""
     limit: int | None = None
     """Items a benchmark (None: all)."""
+    minimum_coverage: float = 0.8
+    """Share of the free prompts that must have an answer."""
 
 
 SMALL = Scale(
@@ -67,6 +69,7 @@ SMALL = Scale(
     local_amount=2_000,
     quality_shares=(0.5,),
     limit=8,
+    minimum_coverage=0.0,  # models this small leave most answers empty
 )
 
 
@@ -164,7 +167,7 @@ class _Grid:
             slug = f"teacher-sample{sample}"
             recorded = Component.of("backends", "replay", path=answers, sample=sample)
             scores = self.scores(self.teacher(sample), recorded, slug)
-            judgments = Judge(answers, self.references_by_sample[0], self.judges, slug) if sample else None
+            judgments = self.judged(answers, slug) if sample else None
             rows.append(ModelInputs(Arm(role, name), 0, scores, answers, judgments))
         return rows
 
@@ -242,9 +245,13 @@ class _Grid:
         """A trained model with all that is measured on it."""
         model = Component.of("backends", "checkpoint", path=training[-1])
         answers = Generate(model, self.file("prompts/free_eval.jsonl"), name)
-        judgments = Judge(answers, self.references_by_sample[0], self.judges, name)
+        judgments = self.judged(answers, name)
         recorded = Component.of("backends", "replay", path=answers)
         return ModelInputs(arm, seed, self.scores(model, recorded, name), answers, judgments, training)
+
+    def judged(self, answers: StageSpec, name: str) -> Judge:
+        """Free answers against the teacher's first sample."""
+        return Judge(answers, self.references_by_sample[0], self.judges, name, self.scale.minimum_coverage)
 
     def scores(self, model: Component, recorded: Component, name: str) -> tuple[tuple[str, StageSpec], ...]:
         """One Evaluate a benchmark; facts in free answers are read off the answers that exist."""
