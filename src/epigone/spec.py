@@ -19,7 +19,7 @@ from epigone import discover
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+Plain = None | bool | int | float | str | list[object] | dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Resolver:
             self._ids[id(spec)] = (spec, f"{spec.kind}/{spec.slug}--{digest}")
         return self._ids[id(spec)][1]
 
-    def resolve(self, spec: StageSpec) -> dict[str, Plain]:
+    def resolve(self, spec: StageSpec) -> dict[str, object]:
         """The spec as plain data, inputs replaced by their ids (files by path and sha256)."""
-        head: dict[str, Plain] = {"stage": type(spec).__module__.rpartition(".")[2], "version": spec.version}
+        head: dict[str, object] = {"stage": type(spec).__module__.rpartition(".")[2], "version": spec.version}
         return head | {f.name: self._plain(getattr(spec, f.name)) for f in _fields(spec)}
 
     def _plain(self, value: object) -> Plain:
@@ -200,9 +200,9 @@ def build(cls: object, plain: object, where: str) -> object:
         special = _special(entries, where)
         if special is not None:
             return special
-        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-            return _build_dataclass(cast(type, cls), entries, where)
-        return entries
+        members = typing.get_args(cls) if isinstance(cls, types.UnionType) else (cls,)
+        fitting = [m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)]
+        return _build_dataclass(cast(type, fitting[0]), entries, where) if fitting else entries
     return _build_value(cls, plain, where)
 
 

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 from epigone.errors import SpecError
+from epigone.interfaces import StageSpec
 from epigone.spec import Component, Input, Resolver, in_order, read_stage
 from epigone.stages.curate import Curate
 from epigone.stages.simulate import Simulate
 from epigone.stages.tokenize import Tokenize
+from epigone.studies import testbed as recipe
 
+_ALL = in_order([recipe.testbed(scale="small", seeds=1).report], Resolver())
+STAGES = list(
+    {(type(s), getattr(s, "start", None) is None, getattr(s, "replay", None) is None): s for s in _ALL}.values()
+)
 WORLD = Simulate(num_tokens=1000, broad_tokens=500)
 CORPUS = Tokenize(Input("corpus.jsonl", WORLD), Input("tokenizer.json", WORLD), name="corpus")
 
@@ -64,6 +70,15 @@ def test_a_resolved_spec_reads_back_to_the_same_id(tmp_path: Path) -> None:
     resolved = Resolver().resolve(CORPUS)
     spec = read_stage(write(tmp_path, resolved), "tokenize")
     assert Resolver().id(spec) == Resolver().id(CORPUS)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.slug)
+def test_every_stage_of_a_study_reads_back_from_its_artifacts_spec(tmp_path: Path, stage: StageSpec) -> None:
+    resolver = Resolver()
+    resolved = resolver.resolve(stage)
+    again = read_stage(write(tmp_path, resolved), str(resolved["stage"]))
+    assert Resolver().resolve(again) == resolved
+    assert again.effort == stage.effort and again.slug == stage.slug
 
 
 @pytest.mark.parametrize(

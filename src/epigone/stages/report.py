@@ -15,7 +15,7 @@ from epigone.interfaces import FactChecker, StageSpec
 from epigone.records import Arm, Generation, Judgment, Prediction, Response, Score
 from epigone.reporting.document import render
 from epigone.reporting.findings import ModelData, build_findings
-from epigone.spec import Component, Input, Resolver
+from epigone.spec import Artifact, Component, Input, Resolver
 from epigone.store import read_records, read_summary, write_json, write_text
 
 
@@ -26,13 +26,13 @@ class ModelInputs:
     arm: Arm
     """Which arm of the grid; the number of parameters is filled in from its training."""
     seed: int
-    scores: tuple[tuple[str, StageSpec], ...]
+    scores: tuple[tuple[str, StageSpec | Artifact], ...]
     """Benchmark name and its scores artifact."""
-    answers: StageSpec | None = None
+    answers: StageSpec | Artifact | None = None
     """Answers to the free prompts: generations, or a teacher's responses."""
-    judgments: StageSpec | None = None
+    judgments: StageSpec | Artifact | None = None
     """Those answers against the teacher's."""
-    training: tuple[StageSpec, ...] = ()
+    training: tuple[StageSpec | Artifact, ...] = ()
     """Its train stages, base first."""
 
 
@@ -111,14 +111,15 @@ def expertise_of(rater: str) -> float:
     return float(rater.split("-e")[1].split("-")[0])
 
 
-def _answers(stage: StageSpec | None, inputs: Callable[[object], Path]) -> dict[str, str]:
+def _answers(stage: StageSpec | Artifact | None, inputs: Callable[[object], Path]) -> dict[str, str]:
     if stage is None:
         return {}
-    cls = Response if stage.kind == "responses" else Generation
-    return {row.prompt_id: row.text for row in read_records(inputs(stage) / "records.jsonl", cls)}
+    folder = inputs(stage)
+    cls = Response if folder.parent.name == "responses" else Generation
+    return {row.prompt_id: row.text for row in read_records(folder / "records.jsonl", cls)}
 
 
-def _tokens(training: tuple[StageSpec, ...], inputs: Callable[[object], Path]) -> dict[str, float]:
+def _tokens(training: tuple[StageSpec | Artifact, ...], inputs: Callable[[object], Path]) -> dict[str, float]:
     """Real token counts over all train stages of a model; size, steps and peak rate of the last; no clocks."""
     totals: dict[str, float] = {}
     for stage in training:
