@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import time
 import types
 import typing
@@ -251,11 +250,6 @@ def read_dataset(path: Path) -> list[Conversation]:
         return [cast(Conversation, decode(Conversation, row)) for row in rows]
     except (OSError, KeyError, TypeError, polars.exceptions.PolarsError) as error:
         raise ArtifactError(f"{path} is not a dataset of conversations: {error}") from error
-
-
-def discard_staging(root: Path) -> None:
-    """Remove what interrupted builds left behind."""
-    shutil.rmtree(root / ".staging", ignore_errors=True)
 
 
 def read_summary(folder: Path) -> dict[str, object]:

@@ -217,7 +217,7 @@ def _build(store: Store, stage: StageSpec) -> tuple[str | None, bool]:
         store.build(stage)
     except EpigoneError as error:
         return str(error), isinstance(error, DiskFullError)
-    except Exception:
+    except Exception:  # a bug, not swallowed: its traceback ends in the WorkError that names the stage
         return traceback.format_exc(), False
     return None, False
 
