@@ -12,6 +12,7 @@ from epigone.records import (
     Completion,
     Conversation,
     Drop,
+    Generation,
     Item,
     Judgment,
     Likelihood,
@@ -19,6 +20,7 @@ from epigone.records import (
     Prompt,
     SamplingParams,
     Score,
+    ScoreSheet,
 )
 
 
@@ -46,6 +48,45 @@ class Format(Protocol):
 
     def read(self, path: Path) -> Iterator[Conversation | Drop]:
         """Rows in file order. Raises DataError where the file as a whole is not of this format."""
+        ...
+
+
+@runtime_checkable
+class AnswerFormat(Protocol):
+    """A file of answers that models gave elsewhere -> Generations. Rows that cannot be used come back as Drops."""
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file's beginning looks like this format; never raises."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Generation | Drop]:
+        """One Generation or Drop a row, in file order. Raises DataError where the file as a whole cannot be read."""
+        ...
+
+
+@runtime_checkable
+class JudgmentFormat(Protocol):
+    """A file of verdicts that were given elsewhere -> Judgments. A row without a verdict comes back as a Drop."""
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file's beginning looks like this format; never raises."""
+        ...
+
+    def read(self, path: Path) -> Iterator[Judgment | Drop]:
+        """One Judgment or Drop a verdict asked for, in file order. Raises DataError for the file as a whole."""
+        ...
+
+
+@runtime_checkable
+class ScoreFormat(Protocol):
+    """A file of scores that another harness took -> ScoreSheets. An item that failed comes back as a Drop."""
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file's beginning looks like this format; never raises."""
+        ...
+
+    def read(self, path: Path) -> Iterator[ScoreSheet | Drop]:
+        """A ScoreSheet a benchmark and metric, a Drop an item without a score. Raises DataError for the whole file."""
         ...
 
 

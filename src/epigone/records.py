@@ -61,11 +61,14 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a LanguageModel returns. `mean_logprob` is the mean natural-log probability of its tokens, if known."""
+    """What a LanguageModel returns. `mean_logprob` is the mean natural-log probability of its tokens, if known.
+
+    `finish_reason` is unknown for a recording that does not say why its text ends.
+    """
 
     text: str
     num_tokens: int
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "unknown"]
     mean_logprob: float | None = None
 
 
@@ -91,13 +94,18 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A student's or base model's stored answer."""
+    """A student's or base model's stored answer, or any model's where it was recorded elsewhere.
+
+    Of a recording, `messages` is empty where the prompt's text is not known, and `answer_id` is the published id by
+    which judgments refer to the answer.
+    """
 
     prompt_id: str
     messages: tuple[Message, ...]
     text: str
     finish_reason: str
     model: str
+    answer_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +142,6 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgment:
-    """One rater's verdict on two blind answers to one prompt; humans, judges and simulated raters write the same.
-
-    `a` and `b` name the models; `first` says which of the two was shown first.
-    """
-
-    prompt_id: str
-    a: str
-    b: str
-    verdict: Verdict
-    rater: str
-    first: Literal["a", "b"]
-    simulated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure with what it rests on: interval at 95 % unless `method` says otherwise, n items, number of seeds."""
 
@@ -159,6 +151,46 @@ class Estimate:
     n: int
     method: str
     num_seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One rater's verdict on two blind answers to one prompt; humans, judges and simulated raters write the same.
+
+    `a` and `b` name the models, or their answers by published id; `first` says which of the two was shown first.
+    """
+
+    prompt_id: str
+    a: str
+    b: str
+    verdict: Verdict
+    rater: str
+    first: Literal["a", "b", "unknown"]
+    simulated: bool = False
+    panel: str = ""
+    """Whose verdicts are pooled: a crowd, or a judge over its prompts. Empty: the rater stands alone."""
+    is_person: bool = False
+    criterion: str = ""
+    """What was asked for, where a source asks for several things (fluency, topic)."""
+    share_a: float | None = None
+    """How far `a` is preferred, 0-1, where the source says it in fractions; 0.5 is a tie."""
+    scores: tuple[float, float] | None = None
+    """The marks that `a` and `b` were given, on the source's own scale."""
+    seconds: float | None = None
+    """How long the rater took."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSheet:
+    """One model on one benchmark as another harness recorded it: scores by item, or only their aggregate."""
+
+    model: str
+    benchmark: str
+    metric: str
+    protocol: str
+    scores: tuple[Score, ...] = ()
+    aggregate: Estimate | None = None
+    """Value and interval as published, where the single items are not at hand."""
 
 
 @dataclass(frozen=True, slots=True)
