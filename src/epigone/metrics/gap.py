@@ -72,6 +72,17 @@ def gap_closed(base: Draws, student: Draws, teacher: Draws) -> GapClosed:
     return GapClosed(gap, closed, _axis_word(lowest, high, highest))
 
 
+def moved(before: Draws, after: Draws) -> AxisWord:
+    """Whether a student moved from its base, where no ceiling says how far it could: by the 98 % interval alone.
+
+    Without a gap to measure by, "no gain" cannot be told from a small gain, so it is never said.
+    """
+    lowest, highest = (float(x) for x in np.percentile((after - before).pooled(), [1, 99]))
+    if lowest > 0:
+        return "gain"
+    return "regression" if highest < 0 else "undecided"
+
+
 def _axis_word(lowest: float, high: float, highest: float) -> AxisWord:
     if lowest > 0:
         return "gain"

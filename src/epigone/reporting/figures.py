@@ -48,11 +48,11 @@ def build(figure_id: str, title: str, caption: str, rows: tuple[tuple[str, tuple
     legend = _legend([s for panel in panels for s in (*panel.series, *panel.references)])
     ids = count(1)
     drawn = tuple(
-        Row(heading, tuple(_own_ids(draw(panel), f"{figure_id}-{next(ids)}-") for panel in row))
+        Row(heading, tuple(own_ids(draw(panel), f"{figure_id}-{next(ids)}-") for panel in row))
         for heading, row in rows
     )
-    sheet = _sheet([row.panels for row in drawn], legend)
-    return Figure(figure_id, title, caption, drawn, legend, sheet, _csv(panels), max(len(r.panels) for r in drawn))
+    drawn_sheet = sheet([row.panels for row in drawn], legend)
+    return Figure(figure_id, title, caption, drawn, legend, drawn_sheet, _csv(panels), max(len(r.panels) for r in drawn))
 
 
 def figure_1(evidence: Evidence) -> Figure:
@@ -200,7 +200,7 @@ def figure_plane(evidence: Evidence) -> Figure:
     if not found:
         gap = Panel("style", "", title="Style and capability", why="no arm has both style metrics and a capability gap")
         return build("plane", "Style against capability", "", (("", (gap,)),))
-    narrow, wide = (_own_ids(plane.draw_plane(found, size), f"plane-{size}-") for size in plane.SIZES)
+    narrow, wide = (own_ids(plane.draw_plane(found, size), f"plane-{size}-") for size in plane.SIZES)
     kinds = [k for k in STYLES if any(p.kind == k for p in found)]
     names = {
         "second_sample": f"{evidence.teacher_word}’s second sample (ceiling)",
@@ -233,14 +233,14 @@ def figure_plane(evidence: Evidence) -> Figure:
                 p.capability.high,
             )
         )
-    sheet = _sheet([(wide,)], tuple(legend), plane.SIZES["wide"])
+    drawn_sheet = sheet([(wide,)], tuple(legend), plane.SIZES["wide"])
     return Figure(
         "plane",
         "Style against capability",
         caption,
         (Row("", (narrow, wide)),),
         tuple(legend),
-        sheet,
+        drawn_sheet,
         text.getvalue(),
         1,
     )
@@ -253,12 +253,12 @@ def _legend(lines: list[Series]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(signs, key=lambda sign: order.index(sign[0]) if sign[0] in order else len(order)))
 
 
-def _own_ids(svg: str, prefix: str) -> str:
+def own_ids(svg: str, prefix: str) -> str:
     """Ids that stay apart when many SVGs stand in one page."""
     return re.sub(r'(id="|url\(#)', lambda m: m[0] + prefix, svg)
 
 
-def _sheet(
+def sheet(
     rows: list[tuple[str, ...]], legend: tuple[tuple[str, str], ...], size: tuple[int, int] = (WIDTH, HEIGHT)
 ) -> str:
     """All panels and the legend in one SVG file."""

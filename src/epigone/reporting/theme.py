@@ -48,6 +48,11 @@ STYLES: dict[str, Style] = {
     "local_supported": Style("#00705a", "triangle-down", (4, 2), hollow=True),
     "letter": Style("#0b5fa5", "circle", (2, 3), hollow=True),
     "unknown": Style("#b3470b", "triangle-up", (5, 3), hollow=True),
+    "student": Style("#0b5fa5"),
+    "ceiling": Style(INK, "diamond", hollow=True),
+    "floor": Style("#77756f", "cross"),
+    "teacher_mark": Style(INK, "diamond"),
+    "other": Style("#8d8b84", "circle", hollow=True),
 }
 EXPERTISE: tuple[Style, ...] = (
     Style("#a97fc4"),

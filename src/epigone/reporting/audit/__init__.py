@@ -1,0 +1,1 @@
+"""The audit: recorded answers, judgments and scores of real models in, an honest verdict out."""
