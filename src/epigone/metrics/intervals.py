@@ -1,5 +1,8 @@
 """A figure with what it rests on: bootstrap intervals, paired differences, McNemar, the difference that n could show.
 
+A preference is tested as a mean: a comparison scores 1 for a win, 0.5 for a tie, 0 for a loss, so with ties in a share
+t of comparisons and a mean of m the variance of the scores is m(1-m) - t/4.
+
 In: values of items, one array a seed. Out: Estimate records. The draws themselves are in `resampling`.
 Source: McNemar (1947), https://doi.org/10.1007/BF02295996; sample sizes as in Fleiss, Statistical Methods for Rates
 and Proportions, ch. 4.
@@ -7,6 +10,7 @@ and Proportions, ch. 4.
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -62,3 +66,36 @@ def minimum_difference(n: int, share: float, correlation_of_items: float = 0.0) 
     # At 0 or 1 the variance vanishes; half an item away from the edge it is what n items could still have hidden.
     near = min(max(share, 0.5 / n), 1 - 0.5 / n)
     return (Z_TWO_SIDED + Z_POWER) * (2 * near * (1 - near) * (1 - correlation_of_items) / n) ** 0.5
+
+
+def comparisons_needed(difference: float, share: float = 0.5, *, tie_share: float = 0.0, power: float = 0.8) -> int:
+    """How many comparisons show that a win share (ties as halves) is not `share` but `difference` away from it.
+
+    One comparison a prompt, two-sided 5 %, ties in `tie_share` of all. Raises DataError for shares that cannot be.
+    """
+    if difference == 0:
+        raise DataError("no number of comparisons shows a difference of 0")
+    spreads = [_sd_of_scores(mean, tie_share) for mean in (share, share + difference)]
+    return math.ceil(((Z_TWO_SIDED * spreads[0] + NormalDist().inv_cdf(power) * spreads[1]) / difference) ** 2)
+
+
+def _sd_of_scores(mean: float, tie_share: float) -> float:
+    if not 0 <= tie_share <= 2 * min(mean, 1 - mean) + 1e-12:
+        raise DataError(f"ties in {tie_share:g} of comparisons and a win share of {mean:g} cannot both be")
+    return max(mean * (1 - mean) - tie_share / 4, 0.0) ** 0.5
+
+
+def minimum_difference_of_preference(n: int, tie_share: float = 0.0, *, power: float = 0.8) -> float:
+    """The smallest distance of a win share from 0.5 that n comparisons show, as `comparisons_needed` counts them.
+
+    Infinite where n is so small that not even a model that never loses would be told from an equal one.
+    """
+    if n < 1:
+        raise DataError("no comparisons show no difference: n must be at least 1")
+    spread, z, z_power = _sd_of_scores(0.5, tie_share), Z_TWO_SIDED, NormalDist().inv_cdf(power)
+    # sqrt(n) d = z sd0 + z_power sqrt(sd0^2 - d^2), solved for d
+    inside = n - z**2 + z_power**2
+    if inside < 0:
+        return math.inf
+    found = spread * (n**0.5 * z + z_power * inside**0.5) / (n + z_power**2)
+    return found if found <= (1 - tie_share) / 2 else math.inf

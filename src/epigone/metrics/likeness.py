@@ -192,7 +192,7 @@ def _differences(a: Look, b: Look) -> tuple[float, ...]:
         float(a.table.has_summary != b.table.has_summary),
         float(a.seen.bold != b.seen.bold),
         float(a.seen.headers != b.seen.headers),
-        1 - style.unigram_f1(a.table, b.table),
+        1 - style.unigram_f1(a.table, b.table) if a.table.words or b.table.words else 0.0,
         _log_ratio(a.table.num_words, b.table.num_words),
         _log_ratio(a.seen.words_per_sentence, b.seen.words_per_sentence),
         abs(a.seen.vocabulary - b.seen.vocabulary),
@@ -201,7 +201,7 @@ def _differences(a: Look, b: Look) -> tuple[float, ...]:
     )
 
 
-def _log_ratio(x: float, y: float) -> float:
+def _log_ratio(x: float | int, y: float | int) -> float:
     return abs(math.log((x + 1) / (y + 1)))
 
 
