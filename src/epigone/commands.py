@@ -3,6 +3,7 @@
 In: parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a terminal, else plain lines.
 """
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -26,18 +27,12 @@ from epigone.tokens.packing import load_blocks
 
 def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int, quiet: bool) -> dict[str, object]:
     """Run a study and say where its report is. Raises EpigoneError."""
-    study = discover.recipe(name)(seeds=seeds, scale=scale)
+    recipe = discover.recipe(name)
+    if "seeds" not in inspect.signature(recipe).parameters:
+        raise SpecError(f"the study {name!r} has a command of its own: epigone {name}")
+    study = recipe(seeds=seeds, scale=scale)
     assert isinstance(study, Study)
-    store = Store(root)
-    console = Console(stderr=True, quiet=quiet)
-    missing = plan(study, store).missing
-    try:
-        with _progress(console, missing, num_workers) as on_event:
-            outcome = run(study, store, Local(str(root), num_workers), on_event)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where this one stopped")
-        raise
-    _print_outcome(outcome, console)
+    outcome = execute(study, root, Console(stderr=True, quiet=quiet), num_workers)
     return {
         "report": str(outcome.report),
         "num_stages": outcome.num_stages,
@@ -46,6 +41,20 @@ def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int
         "peak_memory_bytes": int(outcome.peak_memory_bytes),
         "seconds_by_kind": {kind: round(seconds, 1) for kind, seconds in outcome.seconds_by_kind.items()},
     }
+
+
+def execute(study: Study, root: Path, console: Console, num_workers: int) -> Outcome:
+    """Run what is missing of a study, with its progress on the console."""
+    store = Store(root)
+    missing = plan(study, store).missing
+    try:
+        with _progress(console, missing, num_workers) as on_event:
+            outcome = run(study, store, Local(str(root), num_workers), on_event)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where this one stopped")
+        raise
+    _print_outcome(outcome, console)
+    return outcome
 
 
 class _progress:  # noqa: N801 (a context)

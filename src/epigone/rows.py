@@ -1,21 +1,31 @@
-"""Reads the rows of published files: JSON lines, plain or gzipped, with errors that name file, row and value.
+"""Reads the rows of published files: JSON lines, JSON arrays, CSV, plain or gzipped, with errors that name the place.
 
-In: a path. Out: (row number from 1, the row as a dict). Used by formats, benchmarks and curation; writes nothing.
-Source: https://jsonlines.org (one JSON value a line, UTF-8, separated by a line feed).
+In: a path. Out: (row number from 1, the row as a dict). Used by formats, benchmarks, curation and recordings; writes
+nothing. Lone surrogates (a JSON "\\ud83d" without its other half) are U+FFFD in every row, so that rows can be written.
+Sources: https://jsonlines.org (one JSON value a line, UTF-8, separated by a line feed); RFC 4180 for CSV.
 """
 
 import codecs
+import csv
 import gzip
+import hashlib
+import io
 import json
+import math
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from epigone.errors import DataError
-from epigone.records import Message, Prompt
+from epigone.records import Drop, Generation, Message, Prompt, Role
 
 GZIP_MAGIC = b"\x1f\x8b"
-ROLES = ("system", "user", "assistant")
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+HEAD_CHARS = 65_536
+_DECODER = json.JSONDecoder()
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_SPACE = re.compile(r"\s*")
 
 
 def read_text(path: Path) -> str:
@@ -40,19 +50,169 @@ def read_text(path: Path) -> str:
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """(row number from 1, row) of a JSON-lines file; blank lines are passed over. Raises DataError."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}: row {number} is not JSON ({error}); the file must hold one JSON object a line "
-                f"(is it cut off, or a JSON array?)"
-            ) from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number} is a JSON {type(row).__name__}; an object {{...}} is needed")
-        yield number, row
+    yield from _line_rows(read_text(path), path)
+
+
+def read_array_or_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """(number from 1, row) of a JSON array of objects, or of JSON lines. Raises DataError, also where it is cut off."""
+    text = read_text(path)
+    if not text.lstrip().startswith("["):
+        yield from _line_rows(text, path)
+        return
+    for number, entry in enumerate(_entries(text, path), start=1):
+        if not isinstance(entry, dict):
+            raise DataError(f"{path}: entry {number} is {shown(entry)}; an object {{...}} is needed")
+        yield number, entry
+
+
+def read_document(path: Path) -> dict[str, object]:
+    """A file that is one JSON object. Raises DataError."""
+    text = read_text(path)
+    try:
+        document = parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}); fetch the file again if it is cut off") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: holds {shown(document)}; one object {{...}} is needed")
+    return document
+
+
+def parsed(text: str) -> object:
+    """JSON text -> its value, lone surrogates replaced. Raises ValueError or RecursionError as `json.loads` does."""
+    return _whole(json.loads(text), bool(_HALF.search(text)))
+
+
+def read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(row number, row by column) of a CSV file whose first row, number 1, names the columns.
+
+    Raises DataError where a name comes twice, a row has more or fewer fields, or a quotation mark is never closed.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    number, names = 0, list[str]()
+    try:
+        for fields in filter(None, reader):
+            number += 1
+            if number == 1:
+                names = fields
+                if repeated := [name for name in names if names.count(name) > 1]:
+                    raise DataError(f"{path}: two columns are named {repeated[0]!r}; rename one")
+            elif len(fields) != len(names):
+                raise DataError(
+                    f"{path}: row {number} has {len(fields)} fields, the first row names {len(names)} columns; "
+                    f"fetch the file again if it is cut off, or repair the row"
+                )
+            else:
+                yield number, dict(zip(names, fields, strict=True))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: the row after row {number} is not CSV ({error}); repair its quotation marks"
+        ) from error
+
+
+def head(path: Path) -> str:
+    """The file's first 64K characters, gunzipped; empty where it cannot be read. Never raises."""
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(4 * HEAD_CHARS)
+        if data.startswith(GZIP_MAGIC):
+            with gzip.open(path) as stream:
+                data = stream.read(4 * HEAD_CHARS)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return ""
+    return data.decode("utf-8-sig", "replace")[:HEAD_CHARS]
+
+
+def beginning(path: Path) -> dict[str, object]:
+    """The fields of the first row of JSON lines or of an array, or of a file that is one object, as far as `head` goes.
+
+    A field whose value is cut off there is None; empty where there is no such row. Never raises.
+    """
+    text = head(path)
+    at = _after_space(text, 0)
+    if text[at : at + 1] == "[":
+        at = _after_space(text, at + 1)
+    fields: dict[str, object] = {}
+    if text[at : at + 1] != "{":
+        return fields
+    try:
+        while text[at : at + 1] in ("{", ","):
+            name, at = _DECODER.raw_decode(text, _after_space(text, at + 1))
+            fields[str(name)] = None
+            at = _after_space(text, at)
+            if text[at : at + 1] == ":":
+                fields[str(name)], at = _DECODER.raw_decode(text, _after_space(text, at + 1))
+                at = _after_space(text, at)
+    except (ValueError, RecursionError):
+        pass  # cut off, or no JSON from here on: what was seen tells enough
+    return fields
+
+
+def columns(path: Path) -> list[str]:
+    """The fields of the first row of a CSV file; empty where there is none. Never raises."""
+    try:
+        return next(csv.reader(io.StringIO(head(path), newline="")), [])
+    except csv.Error:
+        return []
+
+
+def nearby(path: Path, name: str, num_up: int) -> Path | None:
+    """The file `name` that lies beside `path`, or up to `num_up` folders further up."""
+    folders = [path.parent, *path.parent.parents][: num_up + 1]
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def bare_name(path: Path) -> str:
+    """A file's name without `.gz` and without one ending such as `.jsonl`."""
+    name = path.name.removesuffix(".gz")
+    return name.rpartition(".")[0] or name
+
+
+def prompt_id_of(text: str) -> str:
+    """`p` and 12 hex digits of the SHA-256 of the text with single blanks: the id where a source gives none."""
+    return "p" + hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def instruction_of(row: dict[str, object]) -> str:
+    """What an Alpaca row asks: its `instruction`, and its `input` after a blank line; empty where it asks nothing."""
+    asked, given = row.get("instruction"), row.get("input") or ""
+    if not isinstance(asked, str) or not isinstance(given, str):
+        return ""
+    return (f"{asked}\n\n{given}" if given.strip() else asked) if asked.strip() else given
+
+
+def identity(value: object) -> str:
+    """An id as text, whether it was written as text or as a whole number; empty where it is neither."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def finite(value: object) -> float | None:
+    """A number as a float; None for anything else, truth values, NaN and what no float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, and safe for whatever JSON holds."""
+    return f"a JSON {type(value).__name__}" if isinstance(value, dict | list) else repr(value)[:80]
+
+
+def answered_once(found: Iterable[Generation | Drop]) -> Iterator[Generation | Drop]:
+    """The same rows, a Drop in place of each further answer of a model to a prompt."""
+    seen: set[tuple[str, str]] = set()
+    for row in found:
+        if isinstance(row, Generation):
+            key = (row.model, row.prompt_id)
+            if key in seen:
+                yield Drop(row.answer_id or row.prompt_id, "prompt answered twice", f"{row.model}: {row.prompt_id}")
+                continue
+            seen.add(key)
+        yield row
 
 
 def text_field(row: dict[str, object], name: str, where: str) -> str:
@@ -60,7 +220,7 @@ def text_field(row: dict[str, object], name: str, where: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value.strip():
         raise DataError(
-            f"{where}: field {name!r} is {_shown(row, name)}; a non-empty string is needed (fields: {', '.join(row)})"
+            f"{where}: field {name!r} is {_field(row, name)}; a non-empty string is needed (fields: {', '.join(row)})"
         )
     return without_surrogates(value)
 
@@ -69,8 +229,16 @@ def messages_field(row: dict[str, object], where: str) -> tuple[Message, ...]:
     """A row's `messages`: a list of {"role": system | user | assistant, "content": text}. Raises DataError."""
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise DataError(f"{where}: field 'messages' is {_shown(row, 'messages')}; a non-empty list is needed")
+        raise DataError(f"{where}: field 'messages' is {_field(row, 'messages')}; a non-empty list is needed")
     return tuple(_message(turn, f"{where}, message {place}") for place, turn in enumerate(messages))
+
+
+def role_of(value: object) -> Role | None:
+    """The role that a value names, if it does."""
+    for role in ROLES:
+        if value == role:
+            return role
+    return None
 
 
 def read_prompts(path: Path) -> list[Prompt]:
@@ -96,12 +264,76 @@ def without_surrogates(text: str) -> str:
 def _message(turn: object, where: str) -> Message:
     if not isinstance(turn, dict):
         raise DataError(f"{where} is {str(turn)[:60]!r}; an object with role and content is needed")
-    role = turn.get("role")
-    for allowed in ROLES:
-        if role == allowed:
-            return Message(allowed, text_field(turn, "content", where))
-    raise DataError(f"{where}: role {role!r}; allowed: {', '.join(ROLES)}")
+    role = role_of(turn.get("role"))
+    if role is None:
+        raise DataError(f"{where}: role {shown(turn.get('role'))}; allowed: {', '.join(ROLES)}")
+    return Message(role, text_field(turn, "content", where))
 
 
-def _shown(row: dict[str, object], name: str) -> str:
-    return repr(row[name])[:80] if name in row else "missing"
+def _field(row: dict[str, object], name: str) -> str:
+    return shown(row[name]) if name in row else "missing"
+
+
+def _line_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    halves = bool(_HALF.search(text))
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _whole(json.loads(line), halves)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{path}: row {number} is not JSON ({error}); the file must hold one JSON object a line "
+                f"(is it cut off, or a JSON array?)"
+            ) from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: row {number} is a JSON {type(row).__name__}; an object {{...}} is needed")
+        yield number, row
+
+
+def _entries(text: str, path: Path) -> Iterator[object]:
+    """The entries of a JSON array, one by one, so that a truncated file is told apart and measured."""
+    halves = bool(_HALF.search(text))
+    at = _after_space(text, text.index("[") + 1)
+    num_whole, whole_end = 0, at
+    while text[at : at + 1] != "]":
+        try:
+            value, whole_end = _DECODER.raw_decode(text, at)
+            entry = _whole(value, halves)
+        except (ValueError, RecursionError) as error:
+            raise _cut_off(text, path, num_whole, whole_end) from error
+        num_whole += 1
+        yield entry
+        at = _after_space(text, whole_end)
+        if text[at : at + 1] == ",":
+            at = _after_space(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise _cut_off(text, path, num_whole, whole_end)
+    if text[at + 1 :].strip():
+        raise DataError(f"{path}: something follows the JSON array: {text[at + 1 :].strip()[:60]!r}; take it out")
+
+
+def _whole(value: object, halves: bool) -> object:
+    """Parsed JSON with lone surrogates replaced; `halves` says whether the text has any escaped surrogate at all."""
+    if not halves:
+        return value
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, list):
+        return [_whole(entry, halves) for entry in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): _whole(entry, halves) for name, entry in value.items()}
+    return value
+
+
+def _cut_off(text: str, path: Path, num_whole: int, end: int) -> DataError:
+    whole, total = (len(part.encode()) for part in (text[:end], text))
+    return DataError(
+        f"{path}: the JSON array is cut off or damaged: {num_whole} whole entries end at byte {whole} of {total}; "
+        f"fetch the file again, or keep the first {whole} bytes and close the array with ]"
+    )
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at

@@ -221,7 +221,18 @@ def decode(annotation: object, value: object) -> object:
         return tuple(decode(a, v) for a, v in zip(inner, items, strict=True))
     if isinstance(annotation, types.UnionType) and value is not None:
         return decode(typing.get_args(annotation)[0], value)
+    if typing.get_origin(annotation) is dict and isinstance(value, Mapping):
+        inside: object = typing.get_args(annotation)[1]
+        return {key: decode(inside, v) for key, v in cast(Mapping[str, object], value).items()}
     return value
+
+
+def read_record(path: Path, cls: type[T]) -> T:
+    """One record from a JSON file. Raises ArtifactError."""
+    try:
+        return cast(T, decode(cls, _load_json(path)))
+    except (TypeError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} is not a {cls.__name__}: {error}; delete {path.parent} and run again") from error
 
 
 _HINTS: dict[type, dict[str, object]] = {}

@@ -16,6 +16,9 @@ PROTOCOLS = {
     "curation": interfaces.Filter,
     "formats": interfaces.Format,
     "judges": interfaces.Judge,
+    "recordings.answers": interfaces.AnswerFormat,
+    "recordings.judgments": interfaces.JudgmentFormat,
+    "recordings.scores": interfaces.ScoreFormat,
     "toxicity": interfaces.ToxicityScorer,
     "stages": interfaces.StageSpec,
 }
@@ -87,7 +90,7 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     folder, cls = component
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
-    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges"):
+    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith("recordings."):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
 
 

@@ -114,7 +114,9 @@ def test_empty_answers_are_left_out_of_every_metric() -> None:
     assert math.isnan(distances.by_prompt[1]) and distances.total.n == 2
 
 
-words = st.lists(st.sampled_from(["the", "cat", "sat", "- x\n- y\n", "**bold**", "perhaps", "Overall", "\n\n", "."]), min_size=1)
+words = st.lists(
+    st.sampled_from(["the", "cat", "sat", "- x\n- y\n", "**bold**", "perhaps", "Overall", "\n\n", "."]), min_size=1
+)
 texts = st.lists(words.map(" ".join).filter(str.strip), min_size=6, max_size=12)
 
 

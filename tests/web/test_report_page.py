@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from made_up_findings import extreme_findings, made_up_findings
 
+from epigone.reporting.audit.document import render as render_audit
 from epigone.reporting.document import render
+from made_up_audit import extreme_audit, made_up_audit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(
@@ -19,6 +21,7 @@ CHROMIUM = next(
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 GIVEN = {"given": Path(os.environ["EPIGONE_REPORT"]).resolve()} if os.environ.get("EPIGONE_REPORT") else {}
+MADE_UP = ("made up", "extreme", "audit", "extreme audit")
 SMALLEST_TEXT, LOWEST_CONTRAST, WIDTHS = 11, 4.5, (360, 768, 1440)
 
 # Every visible run of text with its size on the screen, its colour and the colours behind it, innermost first.
@@ -81,14 +84,15 @@ def browser():
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     pages = {"made up": made_up_findings(), "extreme": extreme_findings()}
-    for name, findings in pages.items():
-        (folder / f"{name}.html").write_text(str(render(findings)["report.html"]))
-    return {name: folder / f"{name}.html" for name in pages} | GIVEN
+    audits = {"audit": made_up_audit(), "extreme audit": extreme_audit()}
+    drawn = {name: render(findings) for name, findings in pages.items()}
+    drawn |= {name: render_audit(findings) for name, findings in audits.items()}
+    for name, files in drawn.items():
+        (folder / f"{name}.html").write_text(str(files["report.html"]))
+    return {name: folder / f"{name}.html" for name in drawn} | GIVEN
 
 
-@pytest.fixture(
-    scope="module", params=[(name, width) for name in ("made up", "extreme", *GIVEN) for width in WIDTHS], ids=str
-)
+@pytest.fixture(scope="module", params=[(name, width) for name in (*MADE_UP, *GIVEN) for width in WIDTHS], ids=str)
 def page(request: pytest.FixtureRequest, browser, reports: dict[str, Path]):
     name, width = request.param
     page = browser.new_page(viewport={"width": width, "height": 900})

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from epigone.errors import DataError
 from epigone.records import Conversation, Drop, Message, Role
-from epigone.rows import read_rows, read_text, without_surrogates
+from epigone.rows import read_array_or_rows, without_surrogates
 
 USERS = ("human", "user")
 ANSWERERS = ("gpt", "chatgpt", "assistant", "bing", "bard")
@@ -26,7 +25,6 @@ ROLES: dict[str, Role] = {
 }
 _PART = re.compile(r"(?P<base>.+)_(?P<start>\d+)")
 _BANNER = re.compile(r"\*This (?:chat )?conversation is shared from")  # put in by sharing sites; no system prompt
-_SPACE = re.compile(r"\s*")
 
 Turn = tuple[str, str]
 
@@ -48,7 +46,7 @@ class ShareGPT:
     def read(self, path: Path) -> Iterator[Conversation | Drop]:
         """Conversations in order of their first part. Raises DataError where the file is cut off or not ShareGPT."""
         groups: dict[str, list[tuple[str, int, list[Turn]]]] = {}
-        for number, row in _rows(path):
+        for number, row in read_array_or_rows(path):
             entry_id = str(row.get("id") or f"row-{number}")
             turns = _turns(row)
             if turns is None:
@@ -78,51 +76,6 @@ class ShareGPT:
             if one.role == two.role == "assistant":
                 return Drop(base, "two answers in a row", f"messages {place} and {place + 1}: a question is missing")
         return Conversation(base, tuple(messages), source)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    text = read_text(path)
-    if not text.lstrip().startswith("["):
-        yield from read_rows(path)
-        return
-    for number, entry in enumerate(_entries(text, path), start=1):
-        if not isinstance(entry, dict):
-            raise DataError(
-                f"{path}: entry {number} is {str(entry)[:60]!r}; an object with id, conversations is needed"
-            )
-        yield number, entry
-
-
-def _entries(text: str, path: Path) -> Iterator[object]:
-    """The entries of a JSON array, one by one, so that a truncated file is told apart and measured."""
-    decoder = json.JSONDecoder()
-    at = _after_space(text, text.index("[") + 1)
-    num_whole, whole_end = 0, at
-    while text[at : at + 1] != "]":
-        try:
-            entry, whole_end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise _cut_off(text, path, num_whole, whole_end) from error
-        num_whole += 1
-        yield entry
-        at = _after_space(text, whole_end)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] != "]":
-            raise _cut_off(text, path, num_whole, whole_end)
-
-
-def _cut_off(text: str, path: Path, num_whole: int, end: int) -> DataError:
-    whole, total = (len(part.encode()) for part in (text[:end], text))
-    return DataError(
-        f"{path}: the JSON array is cut off or damaged: {num_whole} whole entries end at byte {whole} of {total}; "
-        f"fetch the file again, or keep the first {whole} bytes and close the array with ]"
-    )
-
-
-def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
 
 
 def _turns(row: dict[str, object]) -> list[Turn] | None:

@@ -1,10 +1,11 @@
-"""One self-contained report: Findings in, `report.html` and the SVG and CSV beside it out.
+"""One self-contained report: Findings in, `report.html` and the SVG, CSV, Markdown and LaTeX beside it out.
 
 `render` is pure: no clock, no random id, no file read but the package's own template; equal Findings give equal bytes.
 Everything that comes from data is escaped. Every figure and table of the paper (arXiv 2305.15717) is shown or listed
 with the reason why not.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +15,7 @@ from epigone.records import Findings, Outcome
 from epigone.reporting import figures, tables
 from epigone.reporting.evidence import Evidence
 from epigone.reporting.headline import headline
+from epigone.reporting.plain_tables import latex, markdown
 
 NO_REASON = "the findings give no reason"
 _PAPER = {
@@ -46,7 +48,7 @@ def render(findings: Findings) -> dict[str, bytes | str]:
     evidence = Evidence(findings)
     drawn = _figures(evidence)
     tabled = _tables(evidence)
-    html = _template().render(
+    html = template("report.html.j2").render(
         findings=findings,
         headline=headline(evidence),
         figures=drawn,
@@ -61,8 +63,16 @@ def render(findings: Findings) -> dict[str, bytes | str]:
     for figure in drawn.values():
         files[f"figures/{figure.id}.svg"] = figure.svg
         files[f"figures/{figure.id}.csv"] = figure.csv
-    for table in tabled.values():
+    return files | table_files(tabled.values())
+
+
+def table_files(tabled: Iterable[tables.Table]) -> dict[str, bytes | str]:
+    """Every table as CSV, Markdown and LaTeX by relative path."""
+    files: dict[str, bytes | str] = {}
+    for table in tabled:
         files[f"tables/{table.id}.csv"] = table.csv
+        files[f"tables/{table.id}.md"] = markdown(table)
+        files[f"tables/{table.id}.tex"] = latex(table)
     return files
 
 
@@ -117,14 +127,15 @@ def _key(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _template() -> "_Report":
+def template(name: str) -> "_Report":
+    """A page template of the package with the style sheet put in; what comes from data is escaped."""
     loader = PackageLoader("epigone.reporting", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["svg"] = Markup
     style = loader.get_source(environment, "report.css")[0]
-    return _Report(environment, style)
+    return _Report(environment, name, style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +143,8 @@ class _Report:
     """The template with its style sheet put in."""
 
     environment: Environment
+    name: str
     style: str
 
     def render(self, **values: object) -> str:
-        return self.environment.get_template("report.html.j2").render(style=Markup(self.style), **values)
+        return self.environment.get_template(self.name).render(style=Markup(self.style), **values)

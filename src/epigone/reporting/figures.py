@@ -48,11 +48,12 @@ def build(figure_id: str, title: str, caption: str, rows: tuple[tuple[str, tuple
     legend = _legend([s for panel in panels for s in (*panel.series, *panel.references)])
     ids = count(1)
     drawn = tuple(
-        Row(heading, tuple(own_ids(draw(panel), f"{figure_id}-{next(ids)}-") for panel in row))
-        for heading, row in rows
+        Row(heading, tuple(own_ids(draw(panel), f"{figure_id}-{next(ids)}-") for panel in row)) for heading, row in rows
     )
     drawn_sheet = sheet([row.panels for row in drawn], legend)
-    return Figure(figure_id, title, caption, drawn, legend, drawn_sheet, _csv(panels), max(len(r.panels) for r in drawn))
+    return Figure(
+        figure_id, title, caption, drawn, legend, drawn_sheet, _csv(panels), max(len(r.panels) for r in drawn)
+    )
 
 
 def figure_1(evidence: Evidence) -> Figure:

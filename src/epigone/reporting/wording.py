@@ -73,7 +73,7 @@ _CHIPS = {
     "good": ("broad gain", "holds", "gain"),
     "local": ("local gain",),
     "bad": ("regression", "forgot", "fails"),
-    "style": ("style only",),
+    "style": ("style only", "style gained"),
     "plain": ("no gain", "rising", "falling", "flat"),
 }
 

@@ -1,6 +1,6 @@
 """Which answers belong to which prompt: the prompts of several recordings, matched by their text, else by their id.
 
-In: each model's Generations. Out: an `Aligned` audit: prompts in the teacher's order, and every model's answers to them.
+In: each model's Generations. Out: an `Aligned` audit: prompts in the teacher's order, every model's answers to them.
 Two recordings of one prompt set may spell ids differently or have none, so the text decides where both have it; white
 space does not count. What is missing is missing: a prompt without an answer is None, an empty answer is "".
 """
@@ -129,8 +129,8 @@ def _one_role_each(models: Sequence[RecordedModel]) -> None:
         if key in contents and model.generations:
             name, role = contents[key]
             raise SpecError(
-                f"{name!r} ({role.replace('_', ' ')}) and {model.name!r} ({model.role.replace('_', ' ')}) hold the same "
-                "answers: a model has one role; check the paths"
+                f"{name!r} ({role.replace('_', ' ')}) and {model.name!r} ({model.role.replace('_', ' ')}) hold the "
+                "same answers: a model has one role; check the paths"
             )
         contents[key] = (model.name, model.role)
 

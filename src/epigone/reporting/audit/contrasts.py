@@ -13,11 +13,12 @@ import numpy as np
 
 from epigone.metrics.intervals import Z_POWER, Z_TWO_SIDED, mcnemar
 from epigone.metrics.likeness import TABLE_2
-from epigone.metrics.resampling import Array
+from epigone.metrics.resampling import Array, Draws
 from epigone.metrics.testing import bootstrap_p, holm
 from epigone.records import ArmRole
 from epigone.reporting.audit.findings import Contrast
 from epigone.reporting.audit.standings import Standing
+from epigone.reporting.audit.verdicts import Roles
 
 TESTED_STYLE = (*TABLE_2, "distance")
 
@@ -65,8 +66,21 @@ def _contrast(standing: Standing, student: str, against: str, role: ArmRole) -> 
         difference=moved.estimate(),
         test=test,
         smallest=(Z_TWO_SIDED + Z_POWER) * spread,
-        p=p if tested else None,
+        p=p if tested and np.isfinite(p) else None,
     )
+
+
+def rate_contrasts(draws: Mapping[str, Draws], roles: Roles) -> tuple[Contrast, ...]:
+    """Fitted rates against the teacher, student minus base and ceiling; shown, not tested."""
+    found: list[Contrast] = []
+    for student in (name for name in draws if roles.of(name) == "student"):
+        for against in (name for name in draws if roles.of(name) in ("base", "second_sample")):
+            moved = draws[student] - draws[against]
+            estimate = replace(moved.estimate(), method="fitted strengths, drawn jointly")
+            smallest = (Z_TWO_SIDED + Z_POWER) * float(moved.samples.std(ddof=1))
+            role = roles.of(against)
+            found.append(Contrast("preference", "rate", student, against, role, estimate, estimate.method, smallest))
+    return tuple(found)
 
 
 def _shared(standing: Standing, one: str, two: str) -> tuple[Array, Array] | None:

@@ -1,9 +1,9 @@
 """The five most telling prompts, by a rule that looks at no text: where style and verdict part, both ways.
 
 In: aligned answers, distances from the teacher, what the main panel found. Out: SideBySide records. Three where the
-student sounds most like the teacher (least distance) and was found worse; two where it sounds least like the teacher and
-was found equal or better. Where nothing was judged: three most alike, two least. Students take turns. A prompt is shown
-once, and only where teacher and student both answered.
+student sounds most like the teacher (least distance) and was found worse; two where it sounds least like the teacher
+and was found equal or better. Where nothing was judged: three most alike, two least. Students take turns, those alone
+that met the teacher where some did. A prompt is shown once, and only where teacher and student both answered.
 Source: Figure 2 of arXiv 2305.15717 for answers side by side; the rule is ours.
 """
 
@@ -26,6 +26,7 @@ def examples(
     aligned: Aligned, distances: Mapping[str, Array], outcomes: Outcomes, students: Sequence[str], roles: Roles
 ) -> tuple[SideBySide, ...]:
     """Up to five examples, in the order of the rule."""
+    students = [name for name in students if outcomes.get(name)] or list(students)
     shown: set[int] = set()
     found: list[SideBySide] = []
     for number in range(NUM_ALIKE + NUM_UNLIKE):

@@ -1,7 +1,7 @@
 """Who made a model, by its name: a judge that is the teacher, or of its family, favours its own.
 
-In: names. Out: the maker, or "" where the name does not tell. Source: Zheng et al. 2023 (arXiv 2306.05685), section 3.3,
-on self-enhancement; Panickssery et al. 2024 (arXiv 2404.13076).
+In: names. Out: the maker, or "" where the name does not tell. Source: Zheng et al. 2023 (arXiv 2306.05685), section
+3.3, on self-enhancement; Panickssery et al. 2024 (arXiv 2404.13076).
 """
 
 import re

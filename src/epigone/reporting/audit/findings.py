@@ -86,6 +86,8 @@ class DirectPreference:
     people: bool
     simulated: bool
     p: float
+    """Exact sign test of wins against losses; ties say nothing of either."""
+    p_holm: float | None = None
     controlled: tuple[Controlled, ...] = ()
     not_controlled: str = ""
     num_needed: int = 0
@@ -115,7 +117,8 @@ class Fit:
     num_judgments: int
     num_prompts: int
     method: str
-    tie: float
+    equal_rate: float
+    """How often an equally strong model is found equal or better: more than half, since ties count."""
     position: Estimate | None
     style: tuple[tuple[str, Estimate], ...] = ()
     unconnected: tuple[str, ...] = ()

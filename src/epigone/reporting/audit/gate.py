@@ -8,32 +8,36 @@ In: conditions as text, AuditFindings. Out: one Check a condition and student. T
     reference  = number | model [ ("+" | "-") number ]
     model      = "base" | "teacher" | "ceiling"
 
-`capability.mmlu < base - 0.02` holds where the student's accuracy lies more than two points below its base's. Values are
-0-1 as in the JSON object. A condition is decided by the 95 % interval of the (paired) difference: it holds where the
-whole interval does, does not hold where the whole interval lies on the other side, and is undecided in between and where
-something was not measured. Without a student it is asked of every one.
+`capability.mmlu < base - 0.02` holds where the student's accuracy lies more than two points below its base's. Values
+are 0-1 as in the JSON object. A condition is decided by the 95 % interval of the (paired) difference: it holds where
+the whole interval does, does not hold where the whole interval lies on the other side, and is undecided in between and
+where something was not measured. Without a student it is asked of every one.
 JUnit XML: https://github.com/testmoapp/junitxml.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 from xml.etree import ElementTree
 
 from epigone.errors import SpecError
 from epigone.records import Estimate
-from epigone.reporting.audit.findings import AuditFindings
+from epigone.reporting.audit.findings import AuditFindings, Axis
 
 Answer = Literal["holds", "does not hold", "undecided"]
 OnUndecided = Literal["fail", "pass"]
+Operator = Literal["<", "<=", ">", ">="]
+Against = Literal["", "base", "teacher", "ceiling"]
 GRAMMAR = (
     "[STUDENT:] capability.NAME|style.NAME|preference  <|<=|>|>=  NUMBER|base|teacher|ceiling [+|- NUMBER], "
     "e.g. 'capability.mmlu < base - 0.02'"
 )
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _CONDITION = re.compile(
-    r"\s*(?:(?P<student>.+?)\s*:\s+)?(?P<axis>capability|style|preference)(?:\.(?P<metric>[^\s<>=]+))?\s*"
+    r"\s*(?:(?P<student>.+?)\s*:\s+)?"
+    r"(?P<axis>capability|style|preference)(?:\.(?P<metric>[^\s<>=]+))?\s*"
     r"(?P<operator><=|>=|<|>)\s*"
     rf"(?:(?P<model>base|teacher|ceiling)(?:\s*(?P<sign>[+-])\s*(?P<offset>{_NUMBER}))?|(?P<number>-?(?:{_NUMBER})))\s*"
 )
@@ -45,10 +49,10 @@ class Condition:
 
     text: str
     student: str
-    axis: Literal["capability", "style", "preference"]
+    axis: Axis
     metric: str
-    operator: Literal["<", "<=", ">", ">="]
-    against: Literal["", "base", "teacher", "ceiling"]
+    operator: Operator
+    against: Against
     offset: float
 
 
@@ -68,16 +72,15 @@ def parse(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if not found or (found["axis"] == "preference") != (found["metric"] is None):
         raise SpecError(f"--fail-if {text!r} is no condition; the form is: {GRAMMAR}")
-    part = found.groupdict()
-    offset = float(part["number"] or 0) if not part["model"] else float(part["offset"] or 0)
+    offset = float(found["offset"] or 0) if found["model"] else float(found["number"])
     return Condition(
         text=" ".join(text.split()),
-        student=part["student"] or "",
-        axis=part["axis"],
-        metric=part["metric"] or "",
-        operator=part["operator"],
-        against=part["model"] or "",
-        offset=-offset if part["sign"] == "-" else offset,
+        student=found["student"] or "",
+        axis=cast(Axis, found["axis"]),
+        metric=found["metric"] or "",
+        operator=cast(Operator, found["operator"]),
+        against=cast(Against, found["model"] or ""),
+        offset=-offset if found["sign"] == "-" else offset,
     )
 
 
@@ -163,15 +166,15 @@ def junit(checks: Sequence[Check], title: str) -> str:
     """The checks as JUnit XML: a failure where one failed; what is undecided and let pass counts as skipped."""
     suite = ElementTree.Element(
         "testsuite",
-        name=title,
+        name=_xml(title),
         tests=str(len(checks)),
         failures=str(sum(c.failed for c in checks)),
         errors="0",
         skipped=str(sum(not c.failed and c.answer == "undecided" for c in checks)),
     )
     for one in checks:
-        case = ElementTree.SubElement(suite, "testcase", classname=one.student, name=one.condition)
-        text = f"{one.answer}: {one.why}"
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(one.student), name=_xml(one.condition))
+        text = _xml(f"{one.answer}: {one.why}")
         if one.failed:
             ElementTree.SubElement(case, "failure", message=text).text = text
         elif one.answer == "undecided":
@@ -182,3 +185,8 @@ def junit(checks: Sequence[Check], title: str) -> str:
     root.append(suite)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _xml(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold, not even escaped."""
+    return _NO_XML.sub("\ufffd", text)

@@ -25,6 +25,8 @@ FARTHER = frozenset({"distance", "told_apart"})
 """Metrics of which less is nearer to the teacher."""
 PRIMARY = ("exact_match", "acc", "accuracy", "acc_norm", "pass@1", "mean")
 """The metric that stands for a benchmark where several were recorded, in this order; else the first by name."""
+MIN_TOLD_APART = 20
+"""Prompts: a classifier on fewer answers says nothing."""
 _SUBJECT = re.compile(r"(mmlu)_(.+)")
 
 
@@ -74,9 +76,8 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
         found = yardstick.distances(looks[name])
         metrics["distance"][name], parts[name], distances[name] = found.total, found.parts, found.by_prompt
         used = np.asarray([not (t.empty or o.empty) for t, o in zip(mine, looks[name], strict=True)])
-        apart = auc_draws(features, featurise(aligned.texts(name)), used)
-        if apart is not None:
-            metrics["told_apart"][name] = apart
+        if used.sum() >= MIN_TOLD_APART:
+            metrics["told_apart"][name] = auc_draws(features, featurise(aligned.texts(name)))
     floors = _floors(mine, yardstick)
     standings = tuple(
         Standing("style", metric, STYLE_PROTOCOL, draws, floor=floors.get(metric)) for metric, draws in metrics.items()

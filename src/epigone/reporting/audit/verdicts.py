@@ -1,9 +1,9 @@
 """What each student got, in a word, a sentence, and numbers by axis; and what of it was not measured.
 
 In: standings, roles, the ceiling. Out: StudentVerdicts. Capability is measured against the teacher; style against the
-ceiling (the teacher's second sample), since the teacher's own answers agree with themselves by definition; preference on
-the scale of fitted strengths, where the teacher stands for itself. A gap needs base, student and goal; without one the
-gap is left out, and style is judged by whether the student moved from its base.
+ceiling (the teacher's second sample), since the teacher's own answers agree with themselves by definition; preference
+on the scale of fitted strengths, where the teacher stands for itself. A gap needs base, student and goal; without one
+it is left out, and style is judged by whether the student moved from its base.
 
 The word is `metrics.gap.arm_word` where some benchmark shows a gap between base and teacher. Where capability was not
 measured at all no word for it is said: "style gained, capability not measured" at most.
@@ -13,7 +13,7 @@ Source: arXiv 2305.15717, sections 4.2 to 4.4.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from epigone.metrics.gap import GapClosed, arm_word, gap_closed, moved
+from epigone.metrics.gap import AxisWord, GapClosed, arm_word, gap_closed, moved
 from epigone.metrics.likeness import TABLE_2
 from epigone.metrics.resampling import Draws
 from epigone.records import ArmRole, AxisVerdict, Estimate
@@ -67,7 +67,7 @@ class _Axis:
         target = self._nearness(goal)
         mine = standing.nearness(student)
         self.gap: GapClosed | None = gap_closed(base, mine, target) if base and target else None
-        self.word = self.gap.word if self.gap else moved(base, mine) if base else "undecided"
+        self.word: AxisWord = self.gap.word if self.gap else moved(base, mine) if base else "undecided"
 
     def _nearness(self, model: str) -> Draws | None:
         return self.standing.nearness(model) if model and model in self.standing.draws else None
@@ -93,7 +93,7 @@ class _Axis:
 
 
 def _word(testable: Sequence[_Axis], style: Sequence[_Axis], *, measured: bool) -> str:
-    words = [a.word for a in style]
+    words: list[AxisWord] = [a.word for a in style]
     if testable:
         return arm_word([a.word for a in testable], words, forgot=False)
     tail = "capability undecided" if measured else UNMEASURED

@@ -1,0 +1,1 @@
+"""What others recorded: files of answers, judgments and scores -> our records."""

@@ -1,0 +1,1 @@
+"""Files of answers that were recorded elsewhere, one file a format."""

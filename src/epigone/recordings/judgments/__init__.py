@@ -1,0 +1,1 @@
+"""Files of judgments that were recorded elsewhere, one file a format."""

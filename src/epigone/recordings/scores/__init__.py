@@ -1,0 +1,1 @@
+"""Files of scores that were recorded elsewhere, one file a format."""

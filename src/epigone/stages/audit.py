@@ -1,0 +1,134 @@
+"""audit: recorded answers, judgments and scores of real models -> findings and one report, without running a model.
+
+In: generations, judgments and scores that were read from recordings. Out: `studies/`: report.html, findings.json,
+audit.json, methods.md, figures/, tables/. Holds derived figures only; the same inputs give the same bytes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from epigone.interfaces import StageSpec
+from epigone.records import ArmRole, Generation, Judgment, ScoreSheet
+from epigone.reporting.audit.alignment import RecordedModel
+from epigone.reporting.audit.analysis import Recorded, build_audit
+from epigone.reporting.audit.document import render
+from epigone.spec import Artifact, Resolver
+from epigone.store import read_records, read_summary, write_json, write_text
+
+
+@dataclass(frozen=True)
+class RecordedAnswers:
+    """One model of an audit."""
+
+    role: ArmRole
+    """teacher, second_sample, base or student."""
+    answers: StageSpec | Artifact
+    """Its generations."""
+    name: str = ""
+    """What the audit calls it; by default what its recording calls it."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Judgments or scores, and whose they are where the recording does not say or says it otherwise."""
+
+    source: StageSpec | Artifact
+    """Their artifact."""
+    name: str = ""
+    """The judge of judgments, the model of scores; by default as recorded."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Options of an audit."""
+
+    title: str
+    """Headline of the report."""
+    name: str
+    """The audit, for people."""
+    models: tuple[RecordedAnswers, ...]
+    """One teacher, one student or more; at most one base and one second sample."""
+    judgments: tuple[Named, ...] = ()
+    """Recorded verdicts; all sources of one judge are pooled."""
+    scores: tuple[Named, ...] = ()
+    """Recorded scores of benchmarks."""
+    minimum_coverage: float = 0.8
+    """Share (0-1) of the teacher's prompts that every model must have answered; below it the stage fails."""
+
+    kind: ClassVar[str] = "studies"
+    version: ClassVar[int] = 1
+
+    @property
+    def slug(self) -> str:
+        """The audit's name."""
+        return self.name
+
+    @property
+    def effort(self) -> float:
+        """Seconds on one core, roughly."""
+        return 2.0 + len(self.models)
+
+    def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
+        """Find, and draw. Raises SpecError where roles are wrong, WorkError where too few prompts match."""
+        recorded = Recorded(
+            models=_models(self.models, inputs),
+            judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
+            sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
+            others=tuple(_others(self.models, inputs)),
+        )
+        findings = build_audit(
+            recorded, title=self.title, study_id=Resolver().id(self), minimum_coverage=self.minimum_coverage
+        )
+        for name, content in render(findings).items():
+            write_text(out / name, content)
+        write_json(out / "findings.json", json.loads(json.dumps(asdict(findings), allow_nan=False)))
+        return {
+            "num_prompts": findings.num_prompts,
+            "num_models": len(recorded.models),
+            "num_judgments": len(recorded.judgments),
+            "num_score_sheets": len(recorded.sheets),
+        }
+
+
+def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]) -> tuple[RecordedModel, ...]:
+    rows: list[RecordedModel] = []
+    for model in given:
+        folder = inputs(model.answers)
+        generations = read_records(folder / "records.jsonl", Generation)
+        name = model.name or generations[0].model
+        num_dropped = int(str(read_summary(folder).get("num_dropped", 0)))
+        rows.append(RecordedModel(name, model.role, generations, num_dropped))
+    return _second_named(tuple(rows))
+
+
+def _others(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]) -> Iterator[Generation]:
+    """Answers of models outside the audit that stand in the same recordings, each once."""
+    seen: set[tuple[str, str]] = set()
+    for model in given:
+        path = inputs(model.answers) / "others.jsonl"
+        for generation in read_records(path, Generation) if path.exists() else ():
+            if (generation.model, generation.prompt_id) not in seen:
+                seen.add((generation.model, generation.prompt_id))
+                yield generation
+
+
+def _second_named(models: tuple[RecordedModel, ...]) -> tuple[RecordedModel, ...]:
+    """A second sample that bears the teacher's own name gets one that tells it apart."""
+    teacher = next((m.name for m in models if m.role == "teacher"), "")
+    return tuple(
+        replace(m, name=f"{m.name} (second sample)") if m.role == "second_sample" and m.name == teacher else m
+        for m in models
+    )
+
+
+def _judgments(named: Named, inputs: Callable[[object], Path]) -> Iterator[Judgment]:
+    for judgment in read_records(inputs(named.source) / "records.jsonl", Judgment):
+        yield replace(judgment, panel=named.name) if named.name else judgment
+
+
+def _sheets(named: Named, inputs: Callable[[object], Path]) -> Iterator[ScoreSheet]:
+    for sheet in read_records(inputs(named.source) / "records.jsonl", ScoreSheet):
+        yield replace(sheet, model=named.name) if named.name else sheet
