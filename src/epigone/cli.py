@@ -122,10 +122,28 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
+SEVERAL = ("--student", "--judgments", "--scores", "--fail-if")
+"""Options of `audit` that take several values, also behind one another, as a shell's * gives them."""
+
+
+def one_by_one(arguments: list[str]) -> list[str]:
+    """`--student a b` as `--student a --student b`, which is what the parser reads."""
+    told: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument.startswith("-") and argument != "-":
+            option = argument if argument in SEVERAL else ""
+        elif option and told[-1] != option:
+            told.append(option)
+        told.append(argument)
+    return told
+
+
 def main() -> None:
     """Entry point: errors as one clear message and an exit code."""
+    arguments = sys.argv[1:]
     try:
-        app()
+        app(args=one_by_one(arguments) if arguments[:1] == ["audit"] else arguments)
     except EpigoneError as error:
         typer.echo(f"epigone: {error}", err=True)
         sys.exit(error.exit_code)

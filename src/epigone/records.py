@@ -157,7 +157,8 @@ class Estimate:
 class Judgment:
     """One rater's verdict on two blind answers to one prompt; humans, judges and simulated raters write the same.
 
-    `a` and `b` name the models, or their answers by published id; `first` says which of the two was shown first.
+    `a` and `b` name the models, or their answers by published id (`answer:ID`, or `answer:ID=NAME` where the recording
+    says whose it is); `first` says which of the two was shown first.
     """
 
     prompt_id: str

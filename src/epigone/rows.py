@@ -156,9 +156,9 @@ def columns(path: Path) -> list[str]:
 
 
 def nearby(path: Path, name: str, num_up: int) -> Path | None:
-    """The file `name` that lies beside `path`, or up to `num_up` folders further up."""
+    """The file or folder `name` that lies beside `path`, or up to `num_up` folders further up."""
     folders = [path.parent, *path.parent.parents][: num_up + 1]
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
 
 
 def bare_name(path: Path) -> str:

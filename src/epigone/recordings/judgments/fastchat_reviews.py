@@ -1,8 +1,9 @@
 """FastChat's first reviews: {"question_id", "answer1_id", "answer2_id", "text", "score", "reviewer_id"}.
 
 In: JSON lines; the reviewers' names from a reviewer.jsonl beside the file or up to three folders up, where reviewer_id
-is a place in it, from 1. Out: Judgment or Drop. Answer 1 was always shown first. The two marks stand in the first line
-of the review ("9 8.5"), as FastChat parsed it; where it ends in them instead, the published `score` alone says them.
+is a place in it, from 1; whose answers they are from the folder `answer` there. Out: Judgment or Drop. Answer 1 was
+always shown first. The two marks stand in the first line of the review ("9 8.5"), as FastChat parsed it; where it ends
+in them instead, the published `score` alone says them.
 Source: https://github.com/lm-sys/FastChat (fastchat/eval/eval_gpt_review.py and fastchat/eval/table of June 2023).
 """
 
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epigone.records import Drop, Judgment, Verdict
-from epigone.rows import beginning, finite, identity, nearby, read_array_or_rows, shown
+from epigone.rows import bare_name, beginning, finite, identity, nearby, read_array_or_rows, shown
 
 _CATEGORY = re.compile(r"-(?:default|generic|general|coding|math)$")
 
 
 @dataclass(frozen=True)
 class FastChatReviews:
-    """Reads reviews; `a` and `b` are answer ids, since that is all that a review says of who answered."""
+    """Reads reviews; `a` and `b` are answer ids, since a review says no more of who answered, with the name behind."""
 
     def fits(self, path: Path) -> bool:
         """Rows with answer1_id, answer2_id and text or score."""
@@ -28,7 +29,7 @@ class FastChatReviews:
 
     def read(self, path: Path) -> Iterator[Judgment | Drop]:
         """One Judgment or Drop a review, in file order. Raises DataError where a line is no JSON object."""
-        reviewers = _reviewers(path)
+        reviewers, models = _reviewers(path), _models(path)
         for number, row in read_array_or_rows(path):
             review_id = identity(row.get("review_id")) or f"row-{number}"
             ids = [identity(row.get(name)) for name in ("question_id", "answer1_id", "answer2_id")]
@@ -41,8 +42,8 @@ class FastChatReviews:
                 rater, panel = _rater(row.get("reviewer_id"), reviewers)
                 yield Judgment(
                     prompt_id=ids[0],
-                    a=f"answer:{ids[1]}",
-                    b=f"answer:{ids[2]}",
+                    a=_answer(ids[1], models),
+                    b=_answer(ids[2], models),
                     verdict=_verdict(scores),
                     rater=rater,
                     first="a",
@@ -85,6 +86,21 @@ def _verdict(scores: tuple[float, float]) -> Verdict:
     if scores[0] == scores[1]:
         return "tie"
     return "a" if scores[0] > scores[1] else "b"
+
+
+def _answer(answer_id: str, models: dict[str, str]) -> str:
+    return f"answer:{answer_id}={models[answer_id]}" if answer_id in models else f"answer:{answer_id}"
+
+
+def _models(path: Path) -> dict[str, str]:
+    """Model by answer id, as FastChat's own scripts name answer files: answer_gpt35.jsonl holds gpt35's."""
+    folder = nearby(path, "answer", 3)
+    files = sorted(folder.glob("answer_*.jsonl")) if folder else []
+    return {
+        identity(row.get("answer_id")): bare_name(file).removeprefix("answer_")
+        for file in files
+        for _, row in read_array_or_rows(file)
+    }
 
 
 def _reviewers(path: Path) -> list[str]:

@@ -52,7 +52,12 @@ class Aligned:
 
     def named(self, judgment: Judgment) -> tuple[str, str]:
         """The two models of a judgment by the audit's names, others as the judgment calls them."""
-        return self.known_as.get(judgment.a, judgment.a), self.known_as.get(judgment.b, judgment.b)
+        return self._named(judgment.a), self._named(judgment.b)
+
+    def _named(self, side: str) -> str:
+        """An answer is found by its id, else by the name behind it, else it stays an id."""
+        answer, _, name = side.partition("=") if side.startswith("answer:") else (side, "", side)
+        return self.known_as.get(answer) or self.known_as.get(name, name) or answer
 
 
 def keys_of(generation: Generation) -> list[str]:

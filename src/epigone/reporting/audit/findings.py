@@ -90,6 +90,8 @@ class DirectPreference:
     p_holm: float | None = None
     controlled: tuple[Controlled, ...] = ()
     not_controlled: str = ""
+    smallest: float | None = None
+    """Smallest distance of the win share from one half that so many prompts could show; None: not even 0.5."""
     num_needed: int = 0
     """Comparisons needed to tell a win share of .5 + WANTED_DIFFERENCE from .5."""
 

@@ -17,7 +17,7 @@ from epigone.metrics import bradley_terry
 from epigone.metrics.agreement import share_of_a
 from epigone.metrics.bradley_terry import Strengths, strengths, votes_of
 from epigone.metrics.controlled import controlled
-from epigone.metrics.intervals import comparisons_needed, estimate
+from epigone.metrics.intervals import comparisons_needed, estimate, minimum_difference_of_preference
 from epigone.metrics.likeness import Look, look
 from epigone.metrics.preference import comparisons, win_or_tie_rate
 from epigone.metrics.resampling import NUM_RESAMPLES, Array, Draws
@@ -126,8 +126,13 @@ def _direct(group: Group, pair: Sequence[Judgment], model: str, teacher: str, fo
         p=sign_test(counted.wins, counted.losses),
         controlled=explained,
         not_controlled=why,
+        smallest=_finite(minimum_difference_of_preference(len(values), tie_share)),
         num_needed=comparisons_needed(WANTED_DIFFERENCE, tie_share=tie_share),
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _share_estimate(values: Array) -> Estimate:
@@ -236,17 +241,18 @@ def _varying(known: Sequence[Judgment], forms: Forms) -> list[int]:
 def _main(
     groups: Mapping[Group, Sequence[Judgment]],
     direct: Sequence[DirectPreference],
-    fitted: Mapping[Group, object],
+    fitted: Mapping[Group, tuple[Strengths, Strengths | None]],
     students: Sequence[str],
     teacher: str,
 ) -> Group:
-    """Most direct comparisons of a student with the teacher; then people before judges; then most judgments."""
+    """Says something of most students; then compared most of them with the teacher directly; then people; then most."""
 
-    def rank(group: Group) -> tuple[bool, int, bool, int]:
-        own = [d for d in direct if (d.panel, d.criterion) == group and d.model in students]
+    def rank(group: Group) -> tuple[int, int, bool, int]:
+        met = {d.model for d in direct if (d.panel, d.criterion) == group} & set(students)
+        known = fitted[group][0].models if group in fitted else ()
+        through = set(students) & set(known) if teacher in known else set[str]()
         people = any(j.is_person for j in groups[group])
-        covered = group in fitted and any(teacher in (j.a, j.b) for j in groups[group])
-        return covered, len({d.model for d in own}), people, len(groups[group])
+        return len(met | through), len(met), people, len(groups[group])
 
     return max(groups, key=rank, default=("", ""))
 

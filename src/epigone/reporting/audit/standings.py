@@ -23,6 +23,7 @@ from epigone.reporting.audit.findings import Axis
 STYLE_PROTOCOL = "style rules of epigone.metrics.likeness, against the teacher's answers"
 FARTHER = frozenset({"distance", "told_apart"})
 """Metrics of which less is nearer to the teacher."""
+RANDOM = "random pairing"
 PRIMARY = ("exact_match", "acc", "accuracy", "acc_norm", "pass@1", "mean")
 """The metric that stands for a benchmark where several were recorded, in this order; else the first by name."""
 MIN_TOLD_APART = 20
@@ -58,6 +59,7 @@ class Styled:
     levels: Mapping[str, Mapping[str, Draws]]
     distances: Mapping[str, Array]
     parts: Mapping[str, Mapping[str, Draws]]
+    """Parts of the distance by model, and of RANDOM, the floor."""
     looks: Mapping[str, Sequence[Look]]
 
 
@@ -78,18 +80,16 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
         used = np.asarray([not (t.empty or o.empty) for t, o in zip(mine, looks[name], strict=True)])
         if used.sum() >= MIN_TOLD_APART:
             metrics["told_apart"][name] = auc_draws(features, featurise(aligned.texts(name)))
-    floors = _floors(mine, yardstick)
+    moved = moved_to_other_prompts(mine)
+    far = yardstick.distances(moved)
+    # what the teacher's answers to other prompts reach; being told apart has no such floor, it is 0.5
+    floors = likeness(mine, moved) | {"distance": far.total}
+    parts[RANDOM] = far.parts
     standings = tuple(
         Standing("style", metric, STYLE_PROTOCOL, draws, floor=floors.get(metric)) for metric, draws in metrics.items()
     )
     own = {name: levels(seen) for name, seen in looks.items()}
     return Styled(standings, own, distances, parts, looks)
-
-
-def _floors(teacher: Sequence[Look], yardstick: Yardstick) -> dict[str, Draws]:
-    """What the teacher's answers to other prompts reach, by metric; no floor for telling apart (it is 0.5)."""
-    moved = moved_to_other_prompts(teacher)
-    return likeness(teacher, moved) | {"distance": yardstick.distances(moved).total}
 
 
 def capability(

@@ -30,6 +30,7 @@ def summary(f: AuditFindings) -> dict[str, object]:
         "models": {m.name: _without_name(asdict(m)) for m in f.models},
         "style": by_kind["style"],
         "floor": {name: _plain(e) for name, e in f.floors.items()},
+        "style_parts": {name: {k: _plain(e) for k, e in parts.items()} for name, parts in f.style_parts.items()},
         "levels": by_kind["level"],
         "capability": by_kind["capability"],
         "preference": {name: _preference(f, name) for name in f.rates},
@@ -68,6 +69,7 @@ def _preference(f: AuditFindings, model: str) -> dict[str, object]:
                     c.name: _plain(c.rate) | {"features": list(c.features), "explained": _plain(c.explained)}
                     for c in d.controlled
                 },
+                "smallest": d.smallest,
                 "num_needed": d.num_needed,
             }
     for s in f.strengths:

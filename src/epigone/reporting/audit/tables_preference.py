@@ -5,10 +5,10 @@ Source: Figures 1 and 3 of arXiv 2305.15717 for the axis "equal or better"; the 
 """
 
 from epigone.reporting.audit.cells import ESTIMATE_COLUMNS, cell, plain
-from epigone.reporting.audit.findings import AuditFindings
+from epigone.reporting.audit.findings import AuditFindings, DirectPreference
 from epigone.reporting.audit.wording import p_value
 from epigone.reporting.tables import MISSING, Cell, Table, comma_separated
-from epigone.reporting.wording import interval, number
+from epigone.reporting.wording import interval, number, plural
 
 MOST_SHOWN = 30
 """Rows of strengths in the report, beside the audit's own models."""
@@ -31,19 +31,20 @@ def preference(findings: AuditFindings) -> Table:
                 Cell(f"{number(d.win_or_tie.value)} {paper}", interval(d.win_or_tie), numeric=True),
                 Cell(number(d.win_share.value), interval(d.win_share), numeric=True),
                 Cell(p_value(d.p_holm if d.p_holm is not None else d.p), numeric=True),
-                Cell(d.position, f"{d.num_needed} comparisons show 5 points"),
+                Cell(d.position, _power(d)),
             )
         )
         lines.append(
             (
                 d.panel, d.criterion, d.model, d.against, d.wins, d.ties, d.losses, d.num_splits, d.num_ratings,
-                *plain(d.win_or_tie), d.sd_of_mean, *plain(d.win_share)[:3], d.p, d.p_holm, d.position, d.num_needed,
+                *plain(d.win_or_tie), d.sd_of_mean, *plain(d.win_share)[:3], d.p, d.p_holm, d.position, d.smallest,
+                d.num_needed,
             )
         )  # fmt: skip
     header = (
         "panel", "criterion", "model", "against", "wins", "ties", "losses", "num_splits", "num_ratings",
         "win_or_tie", "low", "high", "n", "method", "sd_of_mean", "win_share", "win_share_low", "win_share_high",
-        "p", "p_holm", "position", "num_needed",
+        "p", "p_holm", "position", "smallest", "num_needed",
     )  # fmt: skip
     return Table(
         "preference",
@@ -55,6 +56,12 @@ def preference(findings: AuditFindings) -> Table:
         tuple(rows),
         comma_separated(header, lines),
     )
+
+
+def _power(d: DirectPreference) -> str:
+    """What so many prompts show of the share, and how many would show 5 points."""
+    shows = f"{plural(d.win_share.n, 'prompt')} show {100 * d.smallest:.0f} points" if d.smallest else "too few prompts"
+    return f"{shows}, {d.num_needed} would show 5"
 
 
 def controlled(findings: AuditFindings) -> Table:
