@@ -96,10 +96,15 @@ def _measured(axis: AxisVerdict) -> Measured:
     stands: tuple[tuple[str, Estimate | None], ...] = (
         ("base", axis.base), ("student", axis.student), ("teacher", axis.teacher), ("ceiling", axis.ceiling),
     )  # fmt: skip
-    steps = tuple((name, number(e.value, metric.unit)) for name, e in stands if e)
+    steps = tuple((f"{name}{_fitted(axis, e)}", number(e.value, metric.unit)) for name, e in stands if e)
     closed = axis.gap_closed
     gap = f"{number(closed.value)} {interval(closed)}" if closed else "not measured"
     return Measured(metric.label, axis.word, chip(axis.word), steps, gap)
+
+
+def _fitted(axis: AxisVerdict, found: Estimate) -> str:
+    """A rate that was not judged directly says so: it may stand beside one that was."""
+    return ", fitted" if axis.axis == "preference" and "Bradley-Terry" in found.method else ""
 
 
 def _why_empty(findings: AuditFindings) -> dict[str, str]:
