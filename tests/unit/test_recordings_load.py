@@ -120,7 +120,7 @@ def test_read_answers_stage(tmp_path: Path) -> None:
     assert [summary[name] for name in names] == [7, 3, 1, 3, "m", "alpaca_eval"]
     assert read_summary(store.build(ReadAnswers(source, name="other")))["model"] == "other"
     for model, message in (
-        ("", "holds several models; set the option model; there are: m, other"),
+        ("", "holds several models; say which by NAME=PATH or the option model; there are: m, other"),
         ("z", "no model 'z'"),
     ):
         with pytest.raises(DataError, match=message):
@@ -198,7 +198,7 @@ def test_replay_of_what_was_recorded_elsewhere(tmp_path: Path) -> None:
     ]
     replay = Replay(str(path), model="m")
     assert [c.text for c in replay.generate(asked, SamplingParams(1))] == ["1!", "0!", "2!"]
-    with pytest.raises(DataError, match="holds several models; set the option model"):
+    with pytest.raises(DataError, match="holds several models; say which by NAME=PATH or the option model"):
         Replay(str(path)).generate(asked, SamplingParams(1))
     with pytest.raises(WorkError, match=r"no recorded answer for prompt 'x' \(1 of 1"):
         replay.generate([Prompt("x", text="Say 9")], SamplingParams(1))

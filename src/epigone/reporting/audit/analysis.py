@@ -16,7 +16,14 @@ from epigone.reporting.audit.families import judge_flag
 from epigone.reporting.audit.findings import AuditedModel, AuditFindings, CeilingIs, Measured
 from epigone.reporting.audit.methods import methods
 from epigone.reporting.audit.panels import agreement_rows, rater_rows
-from epigone.reporting.audit.preferences import Preferences, by_group, forms_of, preferences, with_adjusted
+from epigone.reporting.audit.preferences import (
+    MIN_CONTROLLED,
+    Preferences,
+    by_group,
+    forms_of,
+    preferences,
+    with_adjusted,
+)
 from epigone.reporting.audit.standings import Standing, Styled, capability, styled
 from epigone.reporting.audit.verdicts import Roles, verdict
 from epigone.reporting.wording import plural
@@ -162,9 +169,11 @@ def _missing(
         found["ceiling"] = "no second sample of the teacher was given (--teacher-sample-2): style has no ceiling"
     elif roles.ceiling_is == "another version":
         found["ceiling"] = f"{roles.ceiling} is another version of the teacher, which differs more than a second sample"
-    for d in preferred.direct:
-        if d.not_controlled and roles.of(d.model) == "student":
-            found[f"style control of {d.model} by {d.panel}"] = d.not_controlled
+    few = dict.fromkeys(d.model for d in preferred.direct if d.not_controlled and roles.of(d.model) == "student")
+    if few:
+        found["direct preference at equal style"] = (
+            f"{', '.join(few)}: {MIN_CONTROLLED} judged prompts or more are needed"
+        )
     found["authoritative tone"] = "it needs a judge who reads tone"
     return dict(sorted(found.items()))
 
