@@ -33,8 +33,12 @@ from epigone.metrics.discrimination import auc_draws, featurise
 NUM_PROMPTS, NUM_STUDENTS, MEAN_WORDS = 805, 18, 170
 NUM_VOTED, NUM_VOTES = 60, 9_000
 JUDGE = "made-up judge"
-ONSETS, VOWELS, ENDS = ["b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "ch", "pl"], ["a", "e", "i", "o", "u", "ea", "ou"], ["", *"nrstlm"]
-FUNCTION_WORDS = ["the", "of", "and", "to", "a", "in", "is", "that", "it", "for", "as", "with", "be", "are", "this", "may", "can", "often", "you", "not", "they", "some"]
+ONSETS = ["b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "ch", "pl"]
+VOWELS, ENDS = ["a", "e", "i", "o", "u", "ea", "ou"], ["", *"nrstlm"]
+FUNCTION_WORDS = [
+    *("the", "of", "and", "to", "a", "in", "is", "that", "it", "for", "as"),
+    *("with", "be", "are", "this", "may", "can", "often", "you", "not", "they", "some"),
+]
 
 
 def vocabulary(rng: np.random.Generator, size: int = 12_000) -> list[str]:

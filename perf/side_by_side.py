@@ -51,8 +51,8 @@ def peer() -> "object | None":
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG.to_hf()))
 
 
-def compare(title: str, num_tokens: int, ways: dict[str, Callable[[], object]]) -> None:
-    """Run every way once to compile, then by turns; all of them must handle `num_tokens` tokens."""
+def compare(title: str, amount: int, ways: dict[str, Callable[[], object]], unit: str = "tokens") -> None:
+    """Run every way once to compile, then by turns; all of them must handle that amount of `unit`."""
     for way in ways.values():
         way()
     seconds = {name: float("inf") for name in ways}
@@ -61,7 +61,7 @@ def compare(title: str, num_tokens: int, ways: dict[str, Callable[[], object]]) 
             started = time.process_time()
             way()
             seconds[name] = min(seconds[name], time.process_time() - started)
-    print(f"{title}: {num_tokens} tokens, best of {ROUNDS} rounds")
+    print(f"{title}: {amount} {unit}, best of {ROUNDS} rounds")
     first = next(iter(seconds.values()))
     for name, spent in seconds.items():
-        print(f"  {name:<40} {num_tokens / spent:>9,.0f} tokens per CPU-second   {first / spent:.2f} x the first")
+        print(f"  {name:<40} {amount / spent:>9,.0f} {unit} per CPU-second   {first / spent:.2f} x the first")

@@ -60,7 +60,7 @@ def test_vicuna_reviews(data_root: Path) -> None:
     """13 files of 80; every verdict is that of the published pair of marks, every answer id is known."""
     recording = read_judgments(data_root / "vicuna80" / "review")
     assert len(recording.rows) == 13 * 80 and recording.drops == ()
-    ids = {f"answer:{a.answer_id}" for a in read_answers(data_root / "vicuna80" / "answer").rows}
+    ids = {f"answer:{a.answer_id}={a.model}" for a in read_answers(data_root / "vicuna80" / "answer").rows}
     assert {side for j in recording.rows for side in (j.a, j.b)} <= ids
     assert {j.panel for j in recording.rows} == {"gpt-4-0328"}
     raters = {"gpt-4-0328-default", "gpt-4-0328-generic", "gpt-4-0328-coding", "gpt-4-0328-math"}

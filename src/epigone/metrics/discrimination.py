@@ -8,14 +8,16 @@ columns, 1 + log(count), scaled to length 1. The model is ridge regression on la
 solved in its dual form: as many unknowns as answers. Both answers to a prompt lie in the same fold, so that what a
 prompt is about never helps. Resamples draw prompts and keep the fits.
 Source: the classifier test of Lopez-Paz & Oquab, arXiv 1610.06545; hashed features as in Weinberger et al.,
-arXiv 0902.2206.
+arXiv 0902.2206; all folds from one inverse as in An, Liu & Venkatesh (2007),
+https://doi.org/10.1016/j.patcog.2006.12.015.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.linalg import lapack
+from scipy.sparse import csr_array
 
 from epigone.errors import DataError
 from epigone.metrics.resampling import NUM_RESAMPLES, Array, Draws, item_weights
@@ -28,7 +30,7 @@ RIDGE = 0.3
 """Beside rows of length 1. On real answers the AUC moves by 0.02 at most between a third and three times of this."""
 NUM_FOLDS = 5
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: its products spread over the high bits
-DENSE_FROM = 128  # columns found in so many answers are multiplied as a full matrix, the rest as a sparse one
+DENSE_FROM = 100**2  # columns that give so many products are multiplied as full matrices, the rest as sparse ones
 DECIMALS = 9  # of a fold's scores: equal answers are tied, whatever the order of the sums left in the last digits
 
 
@@ -69,10 +71,19 @@ def _counted(text: str) -> tuple[NDArray[np.int32], Array]:
 
 
 def auc_draws(
-    one: csr_array, two: csr_array, *, num_folds: int = NUM_FOLDS, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+    one: csr_array,
+    two: csr_array,
+    *,
+    num_folds: int = NUM_FOLDS,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    own: Array | None = None,
 ) -> Draws:
-    """AUC as Draws over all prompts, those left out too: so two AUCs over the same prompts have a paired difference."""
-    used, scores_one, scores_two = fold_scores(one, two, num_folds=num_folds, seed=seed)
+    """AUC as Draws over all prompts, those left out too: so two AUCs over the same prompts have a paired difference.
+
+    `own` is gram(one), worth keeping where `one` is told apart from many others.
+    """
+    used, scores_one, scores_two = fold_scores(one, two, num_folds=num_folds, seed=seed, own=own)
     won = (np.sign(scores_one[:, None] - scores_two) + 1) / 2  # a tie is half a win
     wins = np.zeros((len(used), len(used)), dtype=np.float32)
     wins[np.ix_(used, used)] = won
@@ -86,7 +97,7 @@ def auc_draws(
 
 
 def fold_scores(
-    one: csr_array, two: csr_array, *, num_folds: int = NUM_FOLDS, seed: int = 0
+    one: csr_array, two: csr_array, *, num_folds: int = NUM_FOLDS, seed: int = 0, own: Array | None = None
 ) -> tuple[NDArray[np.bool_], Array, Array]:
     """Which prompts (n,) both answered, and their answers' out-of-fold scores: high for the first model.
 
@@ -103,32 +114,46 @@ def fold_scores(
     # Folds follow one order of all prompts, so that leaving out a few moves the others little.
     order = np.random.default_rng([seed, len(used), 3]).permutation(len(used))[used]
     fold = np.tile(np.argsort(np.argsort(order)) % num_folds, 2)
-    products = gram(csr_array(vstack([one[used], two[used]])))
-    labels = np.repeat([1.0, -1.0], num_used)
-    scores = np.empty(2 * num_used)
-    for number in range(num_folds):
-        train, test = fold != number, fold == number
-        scores[test] = _scored(products[np.ix_(train, train)], products[np.ix_(test, train)], labels[train])
+    across = products(one, two)
+    blocks = [[gram(one) if own is None else own, across], [across.T, gram(two)]]
+    scores = _held_out(np.block([[block[np.ix_(used, used)] for block in row] for row in blocks]), fold)
     return used, scores[:num_used], scores[num_used:]
 
 
-def _scored(train: Array, test: Array, labels: Array) -> Array:
-    """Ridge regression in its dual form on centred rows; labels add up to 0, since both answers to a prompt are in."""
-    centers = train.mean(axis=0)
-    centred: Array = train - centers - centers[:, None] + centers.mean()
-    centred[np.diag_indices_from(centred)] += RIDGE
-    duals = np.linalg.solve(centred, labels)
-    scores: Array = (test - centers) @ duals
+def _held_out(own: Array, fold: NDArray[np.int64]) -> Array:
+    """Scores of every fold by ridge regression on the others, in its dual form: labels 1 in the first half, then -1.
+
+    With a free intercept the fit solves [[own + ridge, 1], [1, 0]]. R being the block of that matrix's inverse beside
+    `own`, and F a fold, R[F, F] maps what the labels lack from their scores onto (R labels)[F].
+    """
+    labels = np.repeat([1.0, -1.0], len(own) // 2)
+    own[np.diag_indices_from(own)] += RIDGE
+    factor, _ = lapack.dpotrf(own, overwrite_a=True)  # cannot fail: with the ridge it is positive definite
+    inverse, _ = lapack.dpotri(factor, overwrite_c=True)
+    inverse += np.triu(inverse, 1).T
+    sums = inverse.sum(axis=0)
+    duals = inverse @ labels - sums * (sums @ labels / sums.sum())
+    scores = labels.copy()
+    for number in range(fold.max() + 1):
+        here = fold == number
+        block = inverse[np.ix_(here, here)] - np.outer(sums[here], sums[here] / sums.sum())
+        scores[here] -= np.linalg.solve(block, duals[here])
     return np.round(scores, DECIMALS)
 
 
 def gram(rows: csr_array) -> Array:
     """Products of all rows with all rows, (n, n)."""
-    columns = rows.tocsc()
-    num_rows = np.diff(columns.indptr)
-    full = columns[:, num_rows >= DENSE_FROM].toarray()
-    rest = columns[:, (num_rows < DENSE_FROM) & (num_rows > 1)].tocsr()
-    products = full @ full.T + (rest @ rest.T).toarray()
-    # What occurs in one row alone is in no product but the row's with itself.
-    np.fill_diagonal(products, rows.power(2).sum(axis=1))
-    return products
+    return products(rows, rows)
+
+
+def products(one: csr_array, two: csr_array) -> Array:
+    """Products of all rows of `one` with all rows of `two`, (n, m)."""
+    left = one.tocsc()
+    right = left if one is two else two.tocsc()
+    num_products = np.diff(left.indptr).astype(np.int64) * np.diff(right.indptr)
+    full, rest = num_products >= DENSE_FROM, (num_products > 0) & (num_products < DENSE_FROM)
+    dense = left[:, full].toarray()
+    dense = (
+        dense @ (dense if one is two else right[:, full].toarray()).T
+    )  # numpy halves the work of a matrix with itself
+    return dense + (left[:, rest].tocsr() @ right[:, rest].T).toarray()

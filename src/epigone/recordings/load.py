@@ -71,7 +71,9 @@ def only_model(rows: Sequence[OfModel], model: str, name: str, path: Path) -> tu
         raise DataError(f"{path}: nothing in it could be used; see the reasons in what was left out")
     if wanted not in models:
         more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
-        what = f"has no model {model!r}" if model else "holds several models; say which by NAME=PATH or the option model"
+        what = (
+            f"has no model {model!r}" if model else "holds several models; say which by NAME=PATH or the option model"
+        )
         raise DataError(f"{path}: {what}; there are: {', '.join(models[:_MOST_NAMED])}{more}")
     return tuple(row for row in rows if row.model == wanted)
 

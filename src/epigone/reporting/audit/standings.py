@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from epigone.metrics.discrimination import auc_draws, featurise
+from epigone.metrics.discrimination import auc_draws, featurise, gram
 from epigone.metrics.likeness import Look, Yardstick, levels, likeness, look, moved_to_other_prompts
 from epigone.metrics.resampling import NUM_RESAMPLES, Array, Draws, ratios
 from epigone.records import Score, ScoreSheet
@@ -68,6 +68,7 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
     looks = {name: [look(text) for text in aligned.texts(name)] for name in aligned.answers}
     mine = looks[teacher]
     yardstick, features = Yardstick(mine), featurise(aligned.texts(teacher))
+    own = gram(features)
     others = [name for name in aligned.answers if name != teacher]
     metrics: dict[str, dict[str, Draws]] = defaultdict(dict)
     distances: dict[str, Array] = {}
@@ -79,7 +80,7 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
         metrics["distance"][name], parts[name], distances[name] = found.total, found.parts, found.by_prompt
         used = np.asarray([not (t.empty or o.empty) for t, o in zip(mine, looks[name], strict=True)])
         if used.sum() >= MIN_TOLD_APART:
-            metrics["told_apart"][name] = auc_draws(features, featurise(aligned.texts(name)))
+            metrics["told_apart"][name] = auc_draws(features, featurise(aligned.texts(name)), own=own)
     moved = moved_to_other_prompts(mine)
     far = yardstick.distances(moved)
     # what the teacher's answers to other prompts reach; being told apart has no such floor, it is 0.5
@@ -88,8 +89,8 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
     standings = tuple(
         Standing("style", metric, STYLE_PROTOCOL, draws, floor=floors.get(metric)) for metric, draws in metrics.items()
     )
-    own = {name: levels(seen) for name, seen in looks.items()}
-    return Styled(standings, own, distances, parts, looks)
+    alone = {name: levels(seen) for name, seen in looks.items()}
+    return Styled(standings, alone, distances, parts, looks)
 
 
 def capability(
