@@ -120,7 +120,7 @@ def test_read_answers_stage(tmp_path: Path) -> None:
     assert [summary[name] for name in names] == [7, 3, 1, 3, "m", "alpaca_eval"]
     assert read_summary(store.build(ReadAnswers(source, name="other")))["model"] == "other"
     for model, message in (
-        ("", "holds several models; say which by NAME=PATH or the option model; there are: m, other"),
+        ("", "holds several models; say which by NAME=PATH or the option model; there are, most alike first: other, m"),
         ("z", "no model 'z'"),
     ):
         with pytest.raises(DataError, match=message):

@@ -8,6 +8,7 @@ Source: the components of recordings/answers, recordings/judgments and recording
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -70,11 +71,11 @@ def only_model(rows: Sequence[OfModel], model: str, name: str, path: Path) -> tu
     if not models:
         raise DataError(f"{path}: nothing in it could be used; see the reasons in what was left out")
     if wanted not in models:
+        named = sorted(models, key=lambda m: -SequenceMatcher(None, m.lower(), (model or name).lower()).ratio())
         more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
-        what = (
-            f"has no model {model!r}" if model else "holds several models; say which by NAME=PATH or the option model"
-        )
-        raise DataError(f"{path}: {what}; there are: {', '.join(models[:_MOST_NAMED])}{more}")
+        several = "holds several models; say which by NAME=PATH or the option model"
+        what = f"has no model {model!r}" if model else several
+        raise DataError(f"{path}: {what}; there are, most alike first: {', '.join(named[:_MOST_NAMED])}{more}")
     return tuple(row for row in rows if row.model == wanted)
 
 
