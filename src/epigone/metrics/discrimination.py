@@ -138,7 +138,7 @@ def _held_out(own: Array, fold: NDArray[np.int64]) -> Array:
         here = fold == number
         block = inverse[np.ix_(here, here)] - np.outer(sums[here], sums[here] / sums.sum())
         scores[here] -= np.linalg.solve(block, duals[here])
-    return np.round(scores, DECIMALS)
+    return scores.round(DECIMALS)
 
 
 def gram(rows: csr_array) -> Array:
@@ -153,7 +153,6 @@ def products(one: csr_array, two: csr_array) -> Array:
     num_products = np.diff(left.indptr).astype(np.int64) * np.diff(right.indptr)
     full, rest = num_products >= DENSE_FROM, (num_products > 0) & (num_products < DENSE_FROM)
     dense = left[:, full].toarray()
-    dense = (
-        dense @ (dense if one is two else right[:, full].toarray()).T
-    )  # numpy halves the work of a matrix with itself
+    other = dense if one is two else right[:, full].toarray()  # numpy halves the work of a matrix with itself
+    dense = dense @ other.T
     return dense + (left[:, rest].tocsr() @ right[:, rest].T).toarray()
