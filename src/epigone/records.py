@@ -7,7 +7,7 @@ Source: the way of the data in ARCHITECTURE.md; the paper's terms (arXiv 2305.15
 from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 Verdict = Literal["a", "b", "tie"]
 Claim = Literal["right", "wrong", "off_topic"]
 """Of a claim in an answer: off_topic is true, but about something that was not asked."""
@@ -21,6 +21,12 @@ class Message:
 
     role: Role
     content: str
+    reasoning: str = ""
+    """What the model thought before it answered (`<think>`), apart from the answer."""
+    tool_calls: str = ""
+    """Calls that the assistant made, as the JSON array that the source holds; empty where there are none."""
+    tool_call_id: str = ""
+    """Of a tool's result: the call that it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A row that was left out, and why."""
+    """A row that was left out, and why; `filter` names the rule of a curation, empty where the row was unreadable."""
 
     id: str
     reason: str
     detail: str = ""
+    filter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
     ROOT/<kind>/<slug>--<hash8>/   spec.json  records.*  dropped.jsonl  summary.json  DONE (written last: checksums)
     ROOT/.staging/...              where an artifact is built; kept over interruptions, so a stage may go on there
 
-In: specs and records. Out: folders that are whole or not there. A build is published by one rename.
+In: specs and records (datasets are Parquet: `epigone.datasets`). Out: folders that are whole or not there. A build is
+published by one rename.
 """
 
 import dataclasses
@@ -21,12 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
-import polars
-
 import epigone
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
-from epigone.records import Conversation
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
 
 T = TypeVar("T")
@@ -242,25 +240,6 @@ def _hints(cls: type) -> dict[str, object]:
     if cls not in _HINTS:
         _HINTS[cls] = typing.get_type_hints(cls)
     return _HINTS[cls]
-
-
-def write_dataset(path: Path, conversations: Iterable[Conversation]) -> int:
-    """Conversations as Parquet (zstd): columns id, messages (list of role, content), source."""
-    rows = [dataclasses.asdict(c) for c in conversations]
-    message = polars.Struct({"role": polars.String, "content": polars.String})
-    schema = {"id": polars.String, "messages": polars.List(message), "source": polars.String}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    polars.DataFrame(rows, schema=schema).write_parquet(path, compression="zstd")
-    return len(rows)
-
-
-def read_dataset(path: Path) -> list[Conversation]:
-    """The conversations of a dataset, in order. Raises ArtifactError where the file is not such a dataset."""
-    try:
-        rows = polars.read_parquet(path).to_dicts()
-        return [cast(Conversation, decode(Conversation, row)) for row in rows]
-    except (OSError, KeyError, TypeError, polars.exceptions.PolarsError) as error:
-        raise ArtifactError(f"{path} is not a dataset of conversations: {error}") from error
 
 
 def read_summary(folder: Path) -> dict[str, object]:

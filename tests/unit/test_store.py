@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from epigone.datasets import read_dataset, write_dataset
 from epigone.errors import ArtifactError, WorkError
 from epigone.records import Conversation, Message, Response
-from epigone.store import Store, read_dataset, read_records, verify, write_dataset, write_records
+from epigone.store import Store, read_records, verify, write_records
 
 
 @dataclass(frozen=True)

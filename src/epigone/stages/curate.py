@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from epigone.datasets import write_dataset
 from epigone.errors import DataError
 from epigone.interfaces import Filter, Format
 from epigone.records import Conversation, Drop
 from epigone.spec import Component, Input
-from epigone.store import write_dataset, write_records
+from epigone.store import write_records
 
 
 @dataclass(frozen=True)

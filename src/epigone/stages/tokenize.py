@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy
 
+from epigone.datasets import read_dataset
 from epigone.formats.documents import Documents
 from epigone.interfaces import StageSpec
 from epigone.records import Document
 from epigone.spec import Artifact, Input
-from epigone.store import read_dataset
 from epigone.tokens.chat_template import ChatTokens
 from epigone.tokens.packing import pack, save_blocks, take_tokens
 from epigone.tokens.tokenizer import Tokenizer

@@ -207,10 +207,11 @@ def _notes(
     if fitted:
         few = {d.model: d.win_or_tie.n for d in preferred.direct if (d.panel, d.criterion) == preferred.main}
         told = ", ".join(f"{name} ({plural(few.get(name, 0), 'direct comparison')})" for name in fitted)
+        fit = next(f for f in preferred.fits if (f.panel, f.criterion) == preferred.main)
         yield (
-            f"The preference of {told} is fitted through other models (Bradley-Terry): it supposes that strengths "
-            "add up, "
-            "and is no Figure 1 of the paper, where every student met the teacher."
+            f"The preference of {told} is fitted through other models (Bradley-Terry, {fit.num_judgments} judgments of "
+            f"{fit.num_models} models on {plural(fit.num_prompts, 'prompt')}): it supposes that strengths add up, says "
+            "little beyond those prompts, and is no Figure 1 of the paper, where every student met the teacher."
         )
     if num_elsewhere:
         yield f"{num_elsewhere} judgments are on prompts that the teacher's recording lacks; they count in fits alone."
