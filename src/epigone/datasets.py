@@ -4,14 +4,16 @@ In: Conversations, or DroppedConversations. Out: the same, in order. Written and
 memory stays flat. Source: https://parquet.apache.org/docs/file-format.
 """
 
+import bisect
 import dataclasses
+import itertools
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
 import pyarrow
-from pyarrow import parquet
+from pyarrow import ipc, parquet
 
 from epigone.errors import ArtifactError
 from epigone.records import Conversation, DroppedConversation, Message
@@ -94,3 +96,33 @@ def read_dataset(path: Path) -> list[Conversation]:
 def _schema(cls: type[Row]) -> pyarrow.Schema:
     fields = dataclasses.fields(cls)
     return pyarrow.schema([(f.name, _MESSAGES if f.name == "messages" else _TEXT) for f in fields])
+
+
+class RandomAccess:
+    """A dataset's rows in any order: copied once to an uncompressed Arrow file in `scratch`, which is then mapped.
+
+    Parquet reads 16 random rows a second, a mapped Arrow file tens of thousands. Raises ArtifactError.
+    """
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        copy = scratch / f"{path.parent.name}.arrow"
+        try:
+            with parquet.ParquetFile(path) as file, ipc.new_file(copy, file.schema_arrow) as writer:
+                for batch in file.iter_batches(batch_size=ROW_GROUP):
+                    writer.write_batch(batch)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise ArtifactError(f"{path} is not a dataset of conversations: {error}") from error
+        self._map = pyarrow.memory_map(str(copy))
+        reader = ipc.open_file(self._map)
+        self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        self._starts = list(itertools.accumulate((len(batch) for batch in self._batches), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, row: int) -> Conversation:
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        number = bisect.bisect_right(self._starts, row) - 1
+        values = self._batches[number].slice(row - self._starts[number], 1).to_pylist()
+        return cast(Conversation, decode(Conversation, values[0]))

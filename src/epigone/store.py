@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 import types
 import typing
@@ -85,8 +86,8 @@ class Store:
             raise ArtifactError(f"{folder} exists without DONE, which epigone never leaves; move it away and run again")
         staging = self.root / ".staging" / self.resolver.id(spec)
         staging.mkdir(parents=True, exist_ok=True)
-        for leftover in staging.rglob("*.partial"):  # a write that was cut off: not a file of the artifact
-            leftover.unlink()
+        for leftover in list(staging.rglob("*.partial")):  # a write that was cut off: not a file of the artifact
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         self._fill(spec, staging)
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging.rename(folder)
