@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
+Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 
 
@@ -37,7 +38,7 @@ def study(
     root: Root = Path("runs"),
     seeds: Annotated[int, typer.Option(help="Seeds of every arm (0: the recipe's own choice).")] = 0,
     scale: Annotated[str, typer.Option(help="full, or small for a try that measures nothing.")] = "full",
-    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
@@ -65,7 +66,7 @@ def audit(
     ] = None,
     on_undecided: Annotated[str, typer.Option(help="What an undecided condition does: fail or pass.")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write the conditions' outcome here as JUnit XML.")] = None,
-    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    workers: Workers = 2,
     as_json: Json = False,
 ) -> None:
     """Audit recorded answers of real models: style, preference, imported scores, and what cannot be told."""
@@ -89,6 +90,67 @@ def audit(
 
 
 @app.command()
+def curate(
+    *,
+    dumps: Annotated[
+        list[str], typer.Argument(help="Raw dumps or datasets: PATH, or FORMAT=PATH where it cannot be told.")
+    ],
+    format: Annotated[str, typer.Option(help="The dumps' format; without it, it is told from their content.")] = "",
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME:option=value,..., in this order; none for none. Without it: duplicates."),
+    ] = None,
+    evaluation: Annotated[
+        list[str] | None, typer.Option(help="Evaluation prompts; conversations that ask one are dropped.")
+    ] = None,
+    salvage: Annotated[bool, typer.Option(help="Keep what is whole of a damaged file, and count the loss.")] = False,
+    mixture: Annotated[str, typer.Option(help="A named mixture of the dumps, e.g. sharegpt-mix.")] = "",
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.json that counts a mixture's tokens; else words.")] = "",
+    amounts: Annotated[str, typer.Option(help="Token budgets to tell of a mixture, e.g. 300K,1M,20M.")] = "",
+    seed: Annotated[int, typer.Option(help="Orders a mixture.")] = 0,
+    name: Annotated[str, typer.Option(help="What the dataset is called.")] = "",
+    root: Root = Path("runs"),
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Raw dumps into one dataset, with a ledger of what was left out and why."""
+    command = discover.load("epigone.curate_command")
+    wanted = command.Wanted(
+        dumps=dumps,
+        format=format,
+        filters=filter or [],
+        evaluation=evaluation or [],
+        salvage=salvage,
+        mixture=mixture,
+        tokenizer=tokenizer,
+        amounts=listed(amounts),
+        seed=seed,
+        name=name,
+    )
+    told(command.run_curation(wanted, root, num_workers=workers, quiet=as_json), as_json)
+
+
+@app.command()
+def mix(
+    *,
+    parts: Annotated[list[str], typer.Argument(help="Datasets: runs/datasets/NAME--HASH, or PART=FOLDER.")],
+    weight: Annotated[list[float] | None, typer.Option(help="Share of each part, in their order; else all.")] = None,
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.json of the student; without it, words count.")] = "",
+    amounts: Annotated[str, typer.Option(help="Token budgets to tell, each within the next: 300K,1M,20M.")] = "",
+    go_on: Annotated[bool, typer.Option(help="Go on with the others where a part runs out.")] = False,
+    seed: Annotated[int, typer.Option(help="Orders every part.")] = 0,
+    name: Annotated[str, typer.Option(help="What the mixture is called.")] = "",
+    root: Root = Path("runs"),
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Mix datasets by weight, so that every beginning keeps the weights."""
+    command = discover.load("epigone.curate_command")
+    options = {"tokenizer": tokenizer, "amounts": listed(amounts), "seed": seed, "go_on": go_on, "name": name}
+    told(command.run_mix(parts, weight or [], root, **options, num_workers=workers, quiet=as_json), as_json)
+
+
+@app.command()
 def run(
     verb: Annotated[
         str, typer.Argument(help="A stage: simulate, collect, curate, tokenize, train, generate, evaluate, judge.")
@@ -107,10 +169,13 @@ def show(
     artifact: Annotated[Path, typer.Argument(help="An artifact's folder.")],
     rows: Annotated[int, typer.Option(help="How many records.")] = 3,
     skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
+    reason: Annotated[str, typer.Option(help="Of a dataset: only what was dropped for this reason.")] = "",
+    by_page: Annotated[bool, typer.Option(help="Of a dataset: page after page, not the first alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look into an artifact: spec, counts, records; blocks with their loss mask in colour."""
-    commands().show_artifact(artifact, num_rows=rows, skip=skip, as_json=as_json)
+    """Look into an artifact: spec, counts, records; of a dataset kept and dropped side by side; blocks in colour."""
+    options = {"reason": reason, "by_page": by_page, "as_json": as_json}
+    commands().show_artifact(artifact, num_rows=rows, skip=skip, **options)
 
 
 @app.command()
@@ -120,6 +185,17 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     typer.echo(
         json.dumps(counts) if as_json else f"{counts['num_artifacts']} artifacts, {counts['num_files']} files: whole"
     )
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated option."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def told(outcome: dict[str, object], as_json: bool) -> None:
+    """An outcome for machines: people have seen it already, on standard error."""
+    if as_json:
+        typer.echo(json.dumps(outcome, ensure_ascii=False))
 
 
 SEVERAL = ("--student", "--judgments", "--scores", "--fail-if")

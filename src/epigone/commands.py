@@ -6,7 +6,7 @@ In: parsed arguments. Out: plain values for `--json`; progress on standard error
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from epigone import discover
+from epigone import discover, show_datasets
 from epigone.errors import ArtifactError, SpecError
 from epigone.executors.local import Local
 from epigone.interfaces import StageSpec
@@ -55,6 +55,20 @@ def execute(study: Study, root: Path, console: Console, num_workers: int) -> Out
         raise
     _print_outcome(outcome, console)
     return outcome
+
+
+def build(stage: StageSpec, root: Path, console: Console, num_workers: int) -> Path:
+    """Run what is missing of one artifact and of those that it is made from, with progress; returns its folder."""
+    store = Store(root)
+    missing = plan(Study(stage.slug, stage), store).missing
+    if missing:
+        try:
+            with _progress(console, missing, num_workers) as on_event:
+                Local(str(root), num_workers).run(missing, on_event)
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on where this one stopped")
+            raise
+    return store.path(stage)
 
 
 class _progress:  # noqa: N801 (a context)
@@ -135,11 +149,18 @@ def verify_root(root: Path) -> dict[str, int]:
     return {"num_artifacts": len(folders), "num_files": sum(verify(folder) for folder in folders)}
 
 
-def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool) -> None:
+def show_artifact(
+    folder: Path, *, num_rows: int, skip: int, reason: str = "", by_page: bool = False, as_json: bool = False
+) -> None:
     """Print an artifact's spec, counts and some records. Raises ArtifactError where it is none."""
     if not (folder / "DONE").exists():
         raise ArtifactError(f"{folder} is no artifact (no DONE file); give a folder such as runs/scores/NAME--HASH")
     parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "summary")}
+    if (folder / "records.parquet").exists():
+        _show_dataset(folder, parts, show_datasets.pages(folder, num_rows, skip, reason), by_page, as_json)
+        return
+    if reason or by_page:
+        raise SpecError(f"--reason and --by-page are for datasets; {folder} is none")
     rows = _records(folder, num_rows, skip)
     if as_json:
         sys.stdout.write(json.dumps(parts | {"records": rows}) + "\n")
@@ -151,6 +172,22 @@ def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool) -> N
         console.print_json(json.dumps(row))
     if (folder / "tokens.npy").exists():
         _show_blocks(folder, num_rows, skip, console)
+
+
+def _show_dataset(
+    folder: Path, parts: dict[str, object], found: Iterator[show_datasets.Page], by_page: bool, as_json: bool
+) -> None:
+    """The first page, or every page up to the one after which the reader says q."""
+    if as_json:
+        page = next(found, show_datasets.Page([], []))
+        sys.stdout.write(json.dumps(parts | show_datasets.plain(page)) + "\n")
+        return
+    console = Console()
+    console.print_json(json.dumps(parts["summary"]))
+    for page in found if by_page else islice(found, 1):
+        show_datasets.show(page, console)
+        if by_page and console.is_terminal and console.input("Enter: next page, q: end ").strip() == "q":
+            return
 
 
 def _records(folder: Path, num_rows: int, skip: int) -> list[object]:

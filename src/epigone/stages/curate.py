@@ -5,7 +5,7 @@ every row that was left out, and dropped.parquet with its text. Streams: what is
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,6 +74,14 @@ class Curate:
             if not kept.num_rows:
                 raise DataError(f"{_named(paths)}: all {ledger.num_read} rows were dropped: {ledger.reasons()}")
         return ledger.summary(kept.num_rows)
+
+
+def curated(sources: Sequence[tuple[Source, Component]], filters: tuple[Component, ...], name: str) -> Curate:
+    """A curation of dumps with their formats: several are read first, each by a stage of its own, so side by side."""
+    if len(sources) == 1:
+        return Curate(sources[0][0], sources[0][1], filters, name)
+    read = tuple(Curate(source, form, name=f"{name}-{n}") for n, (source, form) in enumerate(sources, start=1))
+    return Curate(read, Component.of("formats", "dataset"), filters, name)
 
 
 @dataclass
