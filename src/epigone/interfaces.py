@@ -3,6 +3,7 @@
 `tests/contracts/` walks the folders and checks every component against these.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -46,8 +47,15 @@ class LikelihoodModel(LanguageModel, Protocol):
 class Format(Protocol):
     """A raw dump -> Conversations. Rows that cannot be read come back as Drops with a reason."""
 
-    def read(self, path: Path) -> Iterator[Conversation | Drop]:
-        """Rows in file order. Raises DataError where the file as a whole is not of this format."""
+    def fits(self, path: Path) -> bool:
+        """Whether the file's beginning looks like this format; never raises."""
+        ...
+
+    def read(self, path: Path, notes: Counter[str] | None = None) -> Iterator[Conversation | Drop]:
+        """Rows in file order. Raises DataError where the file as a whole is not of this format.
+
+        What was repaired or passed over without a Drop is counted in `notes`, by its name.
+        """
         ...
 
 
