@@ -63,7 +63,9 @@ def whole_before(data: bytes) -> tuple[int, int]:
 
 @settings(max_examples=200)
 @given(st.lists(VALUES, max_size=6), SPACES, st.booleans(), st.integers(1, 40))
-def test_equal_to_the_json_module(tmp_path_factory, values: list, indent: int | None, ascii_only: bool, size: int) -> None:
+def test_equal_to_the_json_module(
+    tmp_path_factory, values: list, indent: int | None, ascii_only: bool, size: int
+) -> None:
     path = tmp_path_factory.getbasetemp() / "whole.json"
     path.write_bytes(encoded(values, indent, ascii_only))
     patch = in_small_blocks(size)
