@@ -22,7 +22,10 @@ MAX_ENTRY_CHARS = 1 << 28
 """An entry that is longer is no entry but damage: a quotation mark is missing."""
 SURROGATES = "lone surrogates replaced"
 _DECODER = json.JSONDecoder()
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile(
+    r"\\(?:\\u[dD][89a-fA-F]|u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\)u[dD][c-fC-F])", re.DOTALL
+)
+"""Where a text may hold half a surrogate pair: an escape without its partner, or what only looks like an escape."""
 _LONE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LONGEST_LITERAL = 16

@@ -9,13 +9,14 @@ https://huggingface.co/docs/huggingface_hub/guides/hf_file_system for hf:// path
 
 import codecs
 import importlib
+import io
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import zstandard
 
@@ -65,11 +66,11 @@ def url_of(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[BinaryIO, None, None]:
+def opened(path: Path) -> Generator[io.BufferedReader, None, None]:
     """The file as it lies there, seekable. Raises DataError where it cannot be opened."""
     url = url_of(path)
     try:
-        handle = cast(BinaryIO, _fsspec().open(url, "rb").open()) if url else path.open("rb")
+        handle = io.BufferedReader(_fsspec().open(url, "rb").open()) if url else path.open("rb")
     except Exception as error:  # besides OSError whatever a service's own library raises: no network, no such data set
         if not url and not isinstance(error, OSError | ValueError):
             raise
@@ -188,7 +189,7 @@ def _split_lines(text: str) -> list[str]:
     return re.findall(r"[^\r\n]*(?:\r\n|\n|\r(?!\Z))|[^\r\n]+\r?\Z|\r\Z", text)
 
 
-def _read(handle: BinaryIO, path: Path, size: int) -> bytes:
+def _read(handle: io.BufferedReader, path: Path, size: int) -> bytes:
     try:
         return handle.read(size)
     except Exception as error:
@@ -199,7 +200,7 @@ def _read(handle: BinaryIO, path: Path, size: int) -> bytes:
         raise DamageError(f"{url or path}: cannot be read on ({why}); try again") from error
 
 
-def _unpacked(handle: BinaryIO, block: bytes, path: Path, name: str, make: Callable[[], _Unpacker]) -> Iterator[bytes]:
+def _unpacked(handle: io.BufferedReader, block: bytes, path: Path, name: str, make: Callable[[], _Unpacker]) -> Iterator[bytes]:
     """Members or frames that follow one another are one file; zero bytes between them are padding."""
     unpacker, is_begun = make(), False
     while block:

@@ -61,6 +61,7 @@ class Discord:
         number = 0
         for found in read_members(path, "messages", salvage=self.salvage, notes=notes):
             if isinstance(found, Loss):
+                yield from (answer.row(path.name, notes) for answer in channel.end())
                 yield lost(found, path)
             elif found[0] == "messages":
                 number += 1

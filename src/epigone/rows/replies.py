@@ -62,15 +62,15 @@ _THOUGHT_ON = re.compile(r"(?P<thought>[^`]*)\n</think>\s*\n(?P<answer>.*)", re.
 
 def is_error_reply(text: str) -> bool:
     """Whether the answer is an error text of the site, or breaks off in one below the site's warning sign."""
-    plain = text.replace("\\n", "\n").strip()
-    tail = "\n" + plain[-_MOST_ERROR_CHARS:]
-    is_whole = len(plain) <= _MOST_ERROR_CHARS and _ONLY_ERRORS.fullmatch(plain) is not None
-    return is_whole or _LAST_LINES.search(tail) is not None
+    end = text[-_MOST_ERROR_CHARS:].replace("\\n", "\n").strip()  # some files hold a line feed's escape as text
+    if len(text) <= _MOST_ERROR_CHARS and _ONLY_ERRORS.fullmatch(end):
+        return True
+    return "!" in end and _LAST_LINES.search("\n" + end) is not None
 
 
 def plain_answer(text: str, notes: Counter[str]) -> str:
     """The answer as Markdown where it is HTML of the site (told by the site's own classes), else as it is."""
-    if not text.lstrip().startswith("<") or not _MARKED_HTML.match(text.lstrip()):
+    if "<" not in text[:40] or not _MARKED_HTML.match(text.lstrip()):
         return text
     notes[HTML] += 1
     return re.sub(r"\n{3,}", "\n\n", _Markdown(**_OPTIONS).convert(text)).strip()
@@ -79,10 +79,11 @@ def plain_answer(text: str, notes: Counter[str]) -> str:
 def answer_message(text: str, notes: Counter[str]) -> Message | str:
     """An answer as a Message, reasoning apart; or the reason for which it is none."""
     content = plain_answer(text, notes).strip()
-    found = _THOUGHT.fullmatch(content)
-    if not found and content.startswith("<think>"):
+    is_thought = content.startswith("<think>")
+    found = _THOUGHT.fullmatch(content) if is_thought else None
+    if is_thought and not found:
         return UNENDED
-    if not found and content.count("</think>") == 1 and "<think>" not in content:
+    if not found and "</think>" in content and content.count("</think>") == 1 and "<think>" not in content:
         found = _THOUGHT_ON.fullmatch(content)
     reasoning, content = (found["thought"].strip(), found["answer"].strip()) if found else ("", content)
     if not content:
