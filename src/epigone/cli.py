@@ -89,6 +89,52 @@ def audit(
 
 
 @app.command()
+def tokenize(
+    source: Annotated[Path, typer.Argument(help="A dataset (runs/datasets/NAME--HASH) or a file of documents.")],
+    *,
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer.json, or the folder that holds it.")],
+    template: Annotated[str, typer.Option(help="special_tokens, koala, chatml or jinja.")] = "special_tokens",
+    template_option: Annotated[
+        list[str] | None, typer.Option(help="An option of the template, e.g. system=fold; may be given several times.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Tokens of a block.")] = 2048,
+    packing: Annotated[str, typer.Option(help="documents, or chop: the authors' stream.")] = "documents",
+    max_tokens: Annotated[str, typer.Option(help="About so many tokens, e.g. 20M (0: all).")] = "0",
+    amounts: Annotated[
+        list[str] | None, typer.Option(help="Several amounts, e.g. 0.3M 20M 150M, each part of the next.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Orders the documents.")] = 0,
+    order: Annotated[str, typer.Option(help="permuted, or as_is: the order in which they stand.")] = "permuted",
+    document_end: Annotated[str, typer.Option(help="The control token behind a plain document.")] = "<|end|>",
+    model: Annotated[Path | None, typer.Option(help="The model's config.json: its positions are checked.")] = None,
+    max_positions: Annotated[int, typer.Option(help="Or its positions themselves (0: not known).")] = 0,
+    name: Annotated[str, typer.Option(help="What the blocks are called (default: as the source).")] = "",
+    root: Root = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Tokenize a dataset or documents into packed blocks, in one amount or several nested ones."""
+    command = discover.load("epigone.tokenize_command")
+    wanted = command.Wanted(
+        source=source,
+        tokenizer=tokenizer,
+        template=template,
+        template_options=template_option or [],
+        length=length,
+        packing=packing,
+        amounts=amounts or [max_tokens],
+        seed=seed,
+        order=order,
+        document_end=document_end,
+        model=model,
+        max_positions=max_positions,
+        name=name,
+    )
+    found = command.run_tokenize(wanted, root, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+@app.command()
 def run(
     verb: Annotated[
         str, typer.Argument(help="A stage: simulate, collect, curate, tokenize, train, generate, evaluate, judge.")
@@ -107,10 +153,13 @@ def show(
     artifact: Annotated[Path, typer.Argument(help="An artifact's folder.")],
     rows: Annotated[int, typer.Option(help="How many records.")] = 3,
     skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
+    row: Annotated[
+        int | None, typer.Option(help="Only this block (from 0), its text by loss mask and segment.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look into an artifact: spec, counts, records; blocks with their loss mask in colour."""
-    commands().show_artifact(artifact, num_rows=rows, skip=skip, as_json=as_json)
+    commands().show_artifact(artifact, num_rows=rows, skip=skip, as_json=as_json, row=row)
 
 
 @app.command()
@@ -122,17 +171,18 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
-SEVERAL = ("--student", "--judgments", "--scores", "--fail-if")
-"""Options of `audit` that take several values, also behind one another, as a shell's * gives them."""
+SEVERAL = {"audit": ("--student", "--judgments", "--scores", "--fail-if"), "tokenize": ("--amounts",)}
+"""Options by verb that take several values, also behind one another, as a shell's * gives them."""
 
 
 def one_by_one(arguments: list[str]) -> list[str]:
     """`--student a b` as `--student a --student b`, which is what the parser reads."""
+    several = SEVERAL.get(arguments[0], ()) if arguments else ()
     told: list[str] = []
     option = ""
     for argument in arguments:
         if argument.startswith("-") and argument != "-":
-            option = argument if argument in SEVERAL else ""
+            option = argument if argument in several else ""
         elif option and told[-1] != option:
             told.append(option)
         told.append(argument)
@@ -143,7 +193,7 @@ def main() -> None:
     """Entry point: errors as one clear message and an exit code."""
     arguments = sys.argv[1:]
     try:
-        app(args=one_by_one(arguments) if arguments[:1] == ["audit"] else arguments)
+        app(args=one_by_one(arguments))
     except EpigoneError as error:
         typer.echo(f"epigone: {error}", err=True)
         sys.exit(error.exit_code)

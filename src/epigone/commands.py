@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,10 +18,10 @@ from epigone import discover
 from epigone.errors import ArtifactError, SpecError
 from epigone.executors.local import Local
 from epigone.interfaces import StageSpec
+from epigone.show_blocks import block_as_json, is_blocks, show_blocks
 from epigone.spec import Resolver, read_stage
 from epigone.store import Store, verify
 from epigone.study import Outcome, Study, TimeLeft, plan, run
-from epigone.tokens.packing import load_blocks
 
 
 def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int, quiet: bool) -> dict[str, object]:
@@ -135,22 +134,28 @@ def verify_root(root: Path) -> dict[str, int]:
     return {"num_artifacts": len(folders), "num_files": sum(verify(folder) for folder in folders)}
 
 
-def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool) -> None:
-    """Print an artifact's spec, counts and some records. Raises ArtifactError where it is none."""
+def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool, row: int | None = None) -> None:
+    """Print an artifact's spec, counts and some records, or one block alone. Raises ArtifactError where it is none."""
     if not (folder / "DONE").exists():
         raise ArtifactError(f"{folder} is no artifact (no DONE file); give a folder such as runs/scores/NAME--HASH")
+    if row is not None:
+        if as_json:
+            sys.stdout.write(json.dumps(block_as_json(folder, row), ensure_ascii=False) + "\n")
+        else:
+            show_blocks(folder, [row], Console(highlight=False))
+        return
     parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "summary")}
-    rows = _records(folder, num_rows, skip)
+    records = _records(folder, num_rows, skip)
     if as_json:
-        sys.stdout.write(json.dumps(parts | {"records": rows}) + "\n")
+        sys.stdout.write(json.dumps(parts | {"records": records}) + "\n")
         return
     console = Console()
     console.print_json(json.dumps(parts))
-    for row in rows:
+    for record in records:
         console.rule()
-        console.print_json(json.dumps(row))
-    if (folder / "tokens.npy").exists():
-        _show_blocks(folder, num_rows, skip, console)
+        console.print_json(json.dumps(record))
+    if is_blocks(folder):
+        show_blocks(folder, range(skip, skip + num_rows), console)
 
 
 def _records(folder: Path, num_rows: int, skip: int) -> list[object]:
@@ -159,30 +164,3 @@ def _records(folder: Path, num_rows: int, skip: int) -> list[object]:
         return []
     with path.open() as handle:
         return [json.loads(line) for line in islice(handle, skip, skip + num_rows)]
-
-
-def _show_blocks(folder: Path, num_rows: int, skip: int, console: Console) -> None:
-    """Blocks token by token: what is learnt in green, what is only read in grey, a bar at every border of documents."""
-    spec = json.loads((folder / "spec.json").read_text())["spec"]
-    tokenizer = _tokenizer_of(folder, cast(dict[str, str], spec["tokenizer"]))
-    blocks = load_blocks(folder)
-    for row in range(skip, min(skip + num_rows, len(blocks))):
-        console.rule(f"block {row}")
-        previous = 0
-        for token, learnt, segment in zip(
-            blocks.tokens[row], blocks.loss_mask[row], blocks.segment_ids[row], strict=True
-        ):
-            if segment != previous:
-                console.print(" | ", style="bold", end="")
-            previous = segment
-            if segment:
-                console.print(
-                    tokenizer(int(token)) + " ", style="green" if learnt else "bright_black", end="", markup=False
-                )
-        console.print()
-
-
-def _tokenizer_of(folder: Path, source: dict[str, str]) -> Callable[[int], str]:
-    path = folder.parent.parent / source["artifact"] / source["path"] if "artifact" in source else Path(source["file"])
-    words = {number: word for word, number in json.loads(path.read_text())["model"]["vocab"].items()}
-    return lambda token: words.get(token, str(token))

@@ -5,7 +5,8 @@ that is spelt out inside it never becomes that token's id; whoever wants the tok
 https://huggingface.co/docs/tokenizers (file format).
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 import tokenizers
 
 from epigone.errors import DataError, SpecError
+
+GUARDS = ("\n", "x")
+"""What text is encoded behind, and then taken off again, where a tokenizer would put a blank before it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,49 @@ class Tokenizer:
             ids if self.control_ids.isdisjoint(ids) else self._as_text(text)
             for text, ids in zip(texts, encoded, strict=True)
         ]
+
+    def encode_stretches(self, stretches: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """Ids of every text, each with what stands right before it: `start`, `control` (a control token) or `text`.
+
+        A tokenizer that puts a blank before the first word (SentencePiece) does so only where it would within the
+        whole: never behind other text.
+        """
+        guards = {"start": "", "control": self._guard_behind_control, "text": self._guard}
+        behind = [guards[before] for _, before in stretches]
+        encoded = self.encode_batch([f"{guard}{text}" for guard, (text, _) in zip(behind, stretches, strict=True)])
+        if not self._guard:
+            return encoded
+        cut = self.encode(self._guard)
+        return [ids[len(cut) :] if guard else ids for guard, ids in zip(behind, encoded, strict=True)]
+
+    @cached_property
+    def _guard(self) -> str:
+        """Text to encode behind, empty where a text's ids are the same wherever it stands."""
+        for guard in GUARDS:
+            alone = self.encode(guard)
+            behind = self.encode(f"{guard}, a")
+            if behind[: len(alone)] != alone:
+                continue  # it melts into what follows
+            return guard if behind[len(alone) :] != self.encode(", a") else ""
+        return ""
+
+    @cached_property
+    def _guard_behind_control(self) -> str:
+        """The same behind a control token, where some tokenizers put a blank before a word and some do not."""
+        control = next(iter(sorted(self.control_ids)), None)
+        if control is None or not self._guard:
+            return self._guard
+        with self._reading_control_tokens():
+            behind = self.backend.encode(f"{self.backend.id_to_token(control)}, a", add_special_tokens=False).ids
+        return self._guard if behind != [control, *self.encode(", a")] else ""
+
+    @contextmanager
+    def _reading_control_tokens(self) -> Generator[None, None, None]:
+        self.backend.encode_special_tokens = False
+        try:
+            yield
+        finally:
+            self.backend.encode_special_tokens = True
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, without control tokens."""
