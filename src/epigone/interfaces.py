@@ -164,7 +164,7 @@ class ChatTemplate(Protocol):
         ...
 
     def prompt(self, messages: Sequence[Message]) -> list[Piece]:
-        """What a model reads before it answers; nothing of it is learnt. Raises SpecError unless it is its turn."""
+        """What a model reads before it answers, cut as in `pieces`. Raises SpecError for what cannot be said."""
         ...
 
 

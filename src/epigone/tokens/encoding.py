@@ -23,6 +23,9 @@ from epigone.store import write_text
 from epigone.tokens.packing import Tokenized, num_to_take
 from epigone.tokens.sources import Row, Source, characters_of
 
+Numbers = Int[np.ndarray, "_"]
+"""Of documents, or one a document."""
+
 SHARD_CHARACTERS = 1 << 22
 """About so much text is encoded, and written, at a time: a million tokens."""
 CHARACTERS_A_TOKEN = 4
@@ -50,7 +53,7 @@ class Selection:
         if self.max_tokens and self.num_shards > 1:
             raise SpecError("one part of the data cannot know what all parts hold; give max_tokens or num_shards")
 
-    def order(self, num_documents: int) -> Int[np.ndarray, " n"]:
+    def order(self, num_documents: int) -> Numbers:
         """The document numbers in the order in which they count."""
         if not self.is_permuted:
             return np.arange(num_documents)
@@ -90,7 +93,7 @@ class Encoded:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.num_documents = _num_documents(folders)
-        self.lengths: Int[np.ndarray, " n"] = np.full(self.num_documents, -1, np.int64)
+        self.lengths: Numbers = np.full(self.num_documents, -1, np.int64)
         """Tokens of every document, -1 where it was not encoded."""
         self._shard = np.zeros(self.num_documents, np.int64)
         self._start = np.zeros(self.num_documents, np.int64)
@@ -113,7 +116,7 @@ class Encoded:
         mask = np.unpackbits(bits[first : -(-stop // 8)])[start - 8 * first : stop - 8 * first]
         return tokens[start:stop], mask.astype(np.bool_)
 
-    def taken(self, selection: Selection) -> Int[np.ndarray, " k"]:
+    def taken(self, selection: Selection) -> Numbers:
         """The document numbers of the amount, in order. Raises DataError, ArtifactError where it is not there."""
         order = selection.order(self.num_documents)
         lengths = self.lengths[order]
@@ -130,14 +133,14 @@ class Encoded:
         return tuple(np.load(_beside(path, name), mmap_mode="r") for name in ("tokens", "mask"))  # pyright: ignore[reportReturnType]
 
 
-def _survey(source: Source, folder: Path) -> Int[np.ndarray, " n"]:
+def _survey(source: Source, folder: Path) -> Numbers:
     path = folder / "survey.npy"
     if not path.exists():
         _save(path, np.fromiter((characters_of(row) for row in source.rows()), np.int64))
     return np.load(path)
 
 
-def _first_guess(characters: Int[np.ndarray, " n"], max_tokens: int) -> int:
+def _first_guess(characters: Numbers, max_tokens: int) -> int:
     """How many documents, in order, may hold so many tokens."""
     if not max_tokens:
         return len(characters)
@@ -145,14 +148,14 @@ def _first_guess(characters: Int[np.ndarray, " n"], max_tokens: int) -> int:
     return min(int(np.searchsorted(ends, CHARACTERS_A_TOKEN * max_tokens)) + 1, len(characters))
 
 
-def _shards(chosen: Int[np.ndarray, " k"], characters: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " s"]]:
+def _shards(chosen: Numbers, characters: Numbers) -> list[Numbers]:
     """The chosen documents, in the order of the file, by shard."""
     starts = np.cumsum(characters[chosen]) - characters[chosen]
     borders = np.flatnonzero(np.diff(starts // SHARD_CHARACTERS)) + 1
     return [part for part in np.split(chosen, borders) if len(part)]
 
 
-def _encode_round(source: Source, folder: Path, number: int, shards: Sequence[Int[np.ndarray, " s"]]) -> None:
+def _encode_round(source: Source, folder: Path, number: int, shards: Sequence[Numbers]) -> None:
     paths = [folder / f"{number}-{shard:05d}.documents.npy" for shard in range(len(shards))]
     missing = [shard for shard, path in enumerate(paths) if not path.exists()]
     shard_of = {int(document): shard for shard in missing for document in shards[shard]}
@@ -171,7 +174,7 @@ def _encode_round(source: Source, folder: Path, number: int, shards: Sequence[In
                 return
 
 
-def _write_shard(path: Path, numbers: Int[np.ndarray, " s"], rows: Sequence[Row], encoded: Sequence[Tokenized]) -> None:
+def _write_shard(path: Path, numbers: Numbers, rows: Sequence[Row], encoded: Sequence[Tokenized]) -> None:
     lengths = np.array([len(ids) for ids, _ in encoded], np.int64)
     total = int(lengths.sum())
     tokens = np.fromiter((id_ for ids, _ in encoded for id_ in ids), np.int32, total)

@@ -15,7 +15,7 @@ import tokenizers
 
 from epigone.errors import DataError, SpecError
 
-GUARDS = ("\n", "x")
+GUARDS = ("\x01", "\n", "x")
 """What text is encoded behind, and then taken off again, where a tokenizer would put a blank before it."""
 
 
@@ -81,34 +81,37 @@ class Tokenizer:
         A tokenizer that puts a blank before the first word (SentencePiece) does so only where it would within the
         whole: never behind other text.
         """
-        guards = {"start": "", "control": self._guard_behind_control, "text": self._guard}
-        behind = [guards[before] for _, before in stretches]
-        encoded = self.encode_batch([f"{guard}{text}" for guard, (text, _) in zip(behind, stretches, strict=True)])
-        if not self._guard:
-            return encoded
-        cut = self.encode(self._guard)
-        return [ids[len(cut) :] if guard else ids for guard, ids in zip(behind, encoded, strict=True)]
+        bare = {"text": self._puts_blank, "control": self._puts_blank_at_start_alone}
+        alone = [not bare.get(before, False) for _, before in stretches]
+        encoded = iter(self.encode_batch([text for (text, _), is_alone in zip(stretches, alone) if is_alone]))
+        behind = iter(self._encode_behind([text for (text, _), is_alone in zip(stretches, alone) if not is_alone]))
+        return [next(encoded if is_alone else behind) for is_alone in alone]
 
-    @cached_property
-    def _guard(self) -> str:
-        """Text to encode behind, empty where a text's ids are the same wherever it stands."""
+    def _encode_behind(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of every text as it stands behind other text: encoded behind a guard, which is then cut off."""
+        found: dict[int, list[int]] = {}
         for guard in GUARDS:
-            alone = self.encode(guard)
-            behind = self.encode(f"{guard}, a")
-            if behind[: len(alone)] != alone:
-                continue  # it melts into what follows
-            return guard if behind[len(alone) :] != self.encode(", a") else ""
-        return ""
+            left = [number for number in range(len(texts)) if number not in found]
+            cut = self.encode(guard)
+            for number, ids in zip(left, self.encode_batch([f"{guard}{texts[number]}" for number in left])):
+                if ids[: len(cut)] == cut:  # else it melted into what follows
+                    found[number] = ids[len(cut) :]
+        return [found[number] if number in found else self.encode(text) for number, text in enumerate(texts)]
 
     @cached_property
-    def _guard_behind_control(self) -> str:
-        """The same behind a control token, where some tokenizers put a blank before a word and some do not."""
+    def _puts_blank(self) -> bool:
+        """Whether a text's ids are others at the start than behind other text."""
+        return self._encode_behind([", a"])[0] != self.encode(", a")
+
+    @cached_property
+    def _puts_blank_at_start_alone(self) -> bool:
+        """Whether the blank is missing behind a control token too: some tokenizers put one there, some do not."""
         control = next(iter(sorted(self.control_ids)), None)
-        if control is None or not self._guard:
-            return self._guard
+        if control is None or not self._puts_blank:
+            return self._puts_blank
         with self._reading_control_tokens():
             behind = self.backend.encode(f"{self.backend.id_to_token(control)}, a", add_special_tokens=False).ids
-        return self._guard if behind != [control, *self.encode(", a")] else ""
+        return behind != [control, *self.encode(", a")]
 
     @contextmanager
     def _reading_control_tokens(self) -> Generator[None, None, None]:

@@ -52,14 +52,18 @@ class Jinja:
         """The whole conversation. Raises SpecError for what the template, or its place without marks, cannot say."""
         whole = self._render(messages)
         self._check_told(messages, whole)
-        learnt = _between(whole, LEARNT, LEARNT_END) if self._is_marked else self._answers(messages, whole)
+        learnt = self._learnt(messages, whole)
         if self.reasoning == "read":
             learnt = _without(learnt, _between(whole, THOUGHT, THOUGHT_END))
         return self._cut(whole, learnt)
 
     def prompt(self, messages: Sequence[Message]) -> list[Piece]:
         """What the template writes where an answer is to follow. Raises SpecError."""
-        return self._cut(self._render(messages, add_generation_prompt=True), [])
+        whole = self._render(messages, add_generation_prompt=True)
+        try:
+            return self._cut(whole, self._learnt(messages, whole))
+        except SpecError:
+            return self._cut(whole, [])  # its answers cannot be told apart, nor need they be
 
     @cached_property
     def _config(self) -> dict[str, object]:
@@ -154,6 +158,9 @@ class Jinja:
         if any(m.tool_calls for m in messages) and "tool_calls" not in self._source:
             raise SpecError(f"{self.source}: the chat template has no place for tool calls; take another")
 
+    def _learnt(self, messages: Sequence[Message], whole: str) -> list[Span]:
+        return _between(whole, LEARNT, LEARNT_END) if self._is_marked else self._answers(messages, whole)
+
     def _answers(self, messages: Sequence[Message], whole: str) -> list[Span]:
         """Where the answers stand in what an unmarked template wrote: behind what it writes before each of them."""
         spans: list[Span] = []
@@ -161,7 +168,7 @@ class Jinja:
             if message.role != "assistant":
                 continue
             head = self._render(messages[:number], add_generation_prompt=True)
-            told = whole if number == len(messages) - 1 else self._render(messages[: number + 1])
+            told = self._render(messages[: number + 1])
             if not told.startswith(head) or not whole.startswith(told):
                 raise SpecError(
                     f"{self.source}: the chat template writes message {number + 1} and those before it differently "
