@@ -24,6 +24,12 @@ from epigone.similarity import Settings, nearest_of_each
 AHEAD = 512
 """Conversations that are compared at once."""
 
+SIDES: dict[str, tuple[Literal["text", "prompt"], ...]] = {
+    "training": ("text",),
+    "evaluation": ("prompt",),
+    "either": ("text", "prompt"),
+}
+
 
 @dataclass(frozen=True)
 class Contamination:
@@ -35,8 +41,8 @@ class Contamination:
     """Sentence BLEU in percent above which a turn is contaminated; None or 0 looks for equal words alone."""
     turns: Literal["user", "all"] = "user"
     """Whose turns are compared, each by itself: the user's, or everyone's."""
-    hypothesis: Literal["training", "evaluation"] = "training"
-    """Which text BLEU takes as the hypothesis; the other is the reference."""
+    hypothesis: Literal["training", "evaluation", "either"] = "training"
+    """Which text BLEU takes as the hypothesis, the other being the reference; `either` takes the higher score."""
     tokenize: Literal["13a", "whitespace"] = "13a"
     """BLEU's tokeniser."""
     smoothing: Literal["none", "exp", "floor"] = "none"
@@ -76,16 +82,10 @@ class Contamination:
     def _near(self, turns: list[list[str]], texts: list[str], places: list[str]) -> list[str]:
         """For each conversation its highest score above the threshold and the prompt it is with, or nothing."""
         settings = Settings(smoothing=self.smoothing, tokenize=self.tokenize, lowercase=self.lowercase)
-        side = "text" if self.hypothesis == "training" else "prompt"
         flat = [text for group in turns for text in group]
-        found = nearest_of_each(flat, texts, settings, hypothesis=side)
-        details: list[str] = []
-        end = 0
-        for group in turns:
-            start, end = end, end + len(group)
-            best = max(range(start, end), key=lambda at: found.scores[at], default=-1)
-            score = float(found.scores[best]) if best >= 0 else 0.0
-            details.append(
-                f"BLEU {score:.1f} with {places[found.partners[best]]}" if score > (self.threshold or 0) else ""
-            )
-        return details
+        found = [nearest_of_each(flat, texts, settings, hypothesis=side) for side in SIDES[self.hypothesis]]
+        scored = [zip(each.scores.tolist(), each.partners.tolist()) for each in found]
+        best = iter([max(pairs) for pairs in zip(*scored)])
+        highest = [max([next(best) for _ in group], default=(0.0, -1)) for group in turns]
+        near = [score > (self.threshold or 0) for score, _ in highest]
+        return [f"BLEU {score:.1f} with {places[at]}" if so else "" for so, (score, at) in zip(near, highest)]

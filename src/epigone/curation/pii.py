@@ -5,14 +5,17 @@ masked, the conversation with <EMAIL_ADDRESS> and the like in its place. A maske
 kept; the marks in its text say how often.
 Source: the pattern recognisers of presidio-analyzer (https://microsoft.github.io/presidio/supported_entities), by
 regular expression and checksum alone: no NLP engine, no model, no network. Names and street addresses are therefore not
-found, nothing is raised by words nearby, and an example address in an answer counts like a real one.
+found, and no score is raised by words nearby. Addresses that belong to nobody are passed over: the domains reserved for
+examples (https://www.rfc-editor.org/rfc/rfc2606) and IP addresses that are not global (https://www.rfc-editor.org/rfc/rfc6890).
+An invented address in another domain (your_name@gmail.com) counts like a real one.
 """
 
+import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 
 from epigone.curation import Turns
 from epigone.discover import load
@@ -39,12 +42,13 @@ _MAY_HOLD = {
 }
 """What a text must hold for a kind to be looked for: a text without it is passed over at once."""
 _ANYTHING = re.compile("")
+_FOR_EXAMPLES = re.compile(r"(?:[@.]example\.(?:com|net|org)|\.(?:example|test|invalid|localhost))\W*\Z", re.IGNORECASE)
 
 
-class Span(Protocol):
-    """Where a recogniser found something, as presidio says it."""
+class Span(NamedTuple):
+    """Where something was found, what it is, and presidio's score."""
 
-    entity_type: str
+    kind: str
     start: int
     end: int
     score: float
@@ -79,7 +83,7 @@ class PII:
         find = finder(self.entities, self.threshold, self.phone_regions)
         for conversation in conversations:
             spans = [find(m.content) if self._counts(m, conversation) else [] for m in conversation.messages]
-            kinds = Counter(span.entity_type for found in spans for span in found)
+            kinds = Counter(span.kind for found in spans for span in found)
             if not kinds:
                 yield conversation
             elif self.action == "mask":
@@ -109,10 +113,19 @@ def finder(entities: tuple[str, ...], threshold: float, phone_regions: tuple[str
 
     def find(text: str) -> list[Span]:
         looked_for = [each for each in recognisers if _MAY_HOLD.get(each[0], _ANYTHING).search(text)]
-        found: list[Span] = [span for kind, recogniser in looked_for for span in recogniser.analyze(text, [kind])]
-        return _apart([span for span in found if span.score >= threshold])
+        results = [(kind, each) for kind, recogniser in looked_for for each in recogniser.analyze(text, [kind])]
+        found = [Span(kind, each.start, each.end, each.score) for kind, each in results]
+        sure = [span for span in found if span.score >= threshold]
+        return _apart([span for span in sure if not _is_nobodys(span.kind, text[span.start : span.end])])
 
     return find
+
+
+def _is_nobodys(kind: str, found: str) -> bool:
+    """Whether a finding is set aside for examples or for networks of one's own."""
+    if kind == "EMAIL_ADDRESS":
+        return bool(_FOR_EXAMPLES.search(found))
+    return kind == "IP_ADDRESS" and not ipaddress.ip_interface(found).is_global
 
 
 def _apart(spans: list[Span]) -> list[Span]:
@@ -126,5 +139,5 @@ def _apart(spans: list[Span]) -> list[Span]:
 
 def _masked(text: str, spans: list[Span]) -> str:
     for span in reversed(spans):
-        text = f"{text[: span.start]}<{span.entity_type}>{text[span.end :]}"
+        text = f"{text[: span.start]}<{span.kind}>{text[span.end :]}"
     return text
