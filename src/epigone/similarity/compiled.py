@@ -1,0 +1,59 @@
+"""Functions compiled by numba that run without the interpreter's lock, and the threads that run them.
+
+In: a Python function over arrays. Out: its machine code, kept on disk where a folder can be written. Numba notices a
+change of a function's own file only: functions that call one another stay in one module.
+Source: https://numba.readthedocs.io/en/stable/developer/caching.html
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any, TypeVar
+
+import numba
+
+Result = TypeVar("Result")
+Scratch = TypeVar("Scratch")
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled when it is first called; unwrapped, since the tests' type checks cannot be compiled."""
+    plain = inspect.unwrap(function)
+    try:
+        return numba.njit(nogil=True, cache=True)(plain)
+    except RuntimeError:  # no folder where machine code could be kept: compile in every process
+        return numba.njit(nogil=True)(plain)
+
+
+def num_threads() -> int:
+    """NUMBA_NUM_THREADS where it is set, else the cores that this process may use."""
+    asked = os.environ.get("NUMBA_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_blocks(
+    spans: Sequence[range], prepare: Callable[[], Scratch], work: Callable[[range, Scratch], Result]
+) -> list[Result]:
+    """What `work` returns for each span, in order. Each thread prepares its own scratch space once."""
+    done: dict[int, Result] = {}
+    waiting: Iterator[tuple[int, range]] = enumerate(spans)
+    lock = Lock()
+
+    def run() -> None:
+        scratch = prepare()
+        while True:
+            with lock:
+                number, span = next(waiting, (-1, range(0)))
+            if number < 0:
+                return
+            done[number] = work(span, scratch)
+
+    num_runs = min(num_threads(), len(spans))
+    with ThreadPoolExecutor(max(num_runs, 1)) as pool:
+        for future in [pool.submit(run) for _ in range(num_runs)]:
+            future.result()
+    return [done[number] for number in range(len(spans))]

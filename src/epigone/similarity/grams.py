@@ -1,0 +1,246 @@
+"""Token ids to n-grams: which n-grams of 1 to 4 tokens each text holds, and which texts hold each n-gram.
+
+In: Tokens. Out: Texts (n-grams by text) and Postings (texts by n-gram). Ids are exact: an n-gram is the pair of the
+(n-1)-grams that it begins and ends with, and equal pairs share an id. N-grams that cannot match anything on the other
+side are left out on the way, so that no longer n-gram is built on them.
+Source: Zobel and Moffat (2006), Inverted files for text search engines, https://doi.org/10.1145/1132956.1132959
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epigone.similarity.compiled import compiled
+from epigone.similarity.tokens import Tokens
+
+MAX_ORDER = 4
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+FOLD = np.uint64(29)
+
+
+class Texts(NamedTuple):
+    """The different n-grams of each text, with their counts."""
+
+    lengths: NDArray[np.int64]
+    """Tokens of each text, known ones or not."""
+    bounds: NDArray[np.int64]
+    """(texts, 5): the n-grams of order n of text t stand in `grams` from bounds[t, n - 1] to bounds[t, n]."""
+    masses: NDArray[np.int64]
+    """(texts, 4): occurrences of known n-grams, by order."""
+    grams: NDArray[np.int32]
+    """Ids, ascending within a text."""
+    counts: NDArray[np.int32]
+    """How often the text holds each."""
+
+
+class Postings(NamedTuple):
+    """The texts that hold each n-gram."""
+
+    starts: NDArray[np.int64]
+    """Where each n-gram's texts start; one more than there are n-grams."""
+    texts: NDArray[np.int32]
+    """Ascending for each n-gram."""
+    counts: NDArray[np.int32]
+
+
+class Table(NamedTuple):
+    """A hash table from a pair of n-grams, as one number, to the n-gram that they make."""
+
+    keys: NDArray[np.int64]
+    """-1 where a slot is free; the number of slots is a power of 2."""
+    values: NDArray[np.int32]
+
+
+@compiled
+def _slot(keys, key):
+    """The slot that holds the key, or the free one where it belongs."""
+    mask = np.uint64(len(keys) - 1)
+    mixed = np.uint64(key) * MULTIPLIER
+    at = (mixed ^ (mixed >> FOLD)) & mask
+    while keys[np.int64(at)] != key and keys[np.int64(at)] >= 0:
+        at = (at + np.uint64(1)) & mask
+    return np.int64(at)
+
+
+@compiled
+def _rehash(old, new):
+    for slot in range(len(old.keys)):
+        if old.keys[slot] >= 0:
+            to = _slot(new.keys, old.keys[slot])
+            new.keys[to] = old.keys[slot]
+            new.values[to] = old.values[slot]
+
+
+@compiled
+def _intern(shorter, starts, longer, table, progress):
+    """Fill `longer`, text by text, until the table is full; progress is (next text, next id)."""
+    while progress[0] < len(starts) - 1:
+        start, end = starts[progress[0]], starts[progress[0] + 1]
+        if 2 * (progress[2] + end - start) > len(table.keys):
+            return False
+        for at in range(start, end - 1):
+            if shorter[at] >= 0 and shorter[at + 1] >= 0:
+                key = np.int64(shorter[at]) << 32 | np.int64(shorter[at + 1])
+                slot = _slot(table.keys, key)
+                if table.keys[slot] < 0:
+                    table.keys[slot] = key
+                    table.values[slot] = progress[1]
+                    progress[1] += 1
+                    progress[2] += 1
+                longer[at] = table.values[slot]
+        progress[0] += 1
+    return True
+
+
+@compiled
+def _look_up(shorter, starts, longer, table):
+    for text in range(len(starts) - 1):
+        for at in range(starts[text], starts[text + 1] - 1):
+            if shorter[at] >= 0 and shorter[at + 1] >= 0:
+                key = np.int64(shorter[at]) << 32 | np.int64(shorter[at + 1])
+                slot = _slot(table.keys, key)
+                if table.keys[slot] >= 0:
+                    longer[at] = table.values[slot]
+
+
+@compiled
+def _keep_shared(ids, starts, first, num_ids):
+    """Renumber the ids from `first` on, -1 where only one text holds an n-gram; returns how many are left."""
+    holder = np.full(num_ids, -1, dtype=np.int32)
+    for text in range(len(starts) - 1):
+        for at in range(starts[text], starts[text + 1]):
+            gram = ids[at] - first
+            if gram >= 0:
+                if holder[gram] == -1:
+                    holder[gram] = text
+                elif holder[gram] != text:
+                    holder[gram] = -2
+    left = 0
+    for gram in range(num_ids):
+        shared = holder[gram] == -2
+        holder[gram] = first + left if shared else -1
+        left += shared
+    for at in range(len(ids)):
+        if ids[at] >= 0:
+            ids[at] = holder[ids[at] - first]
+    return left
+
+
+@compiled
+def _count(ids, starts, bounds, masses, grams, counts):
+    """Sort the ids of each text and order, and count the equal ones. Changes `ids`."""
+    size = 0
+    for text in range(len(starts) - 1):
+        bounds[text, 0] = size
+        for order in range(MAX_ORDER):
+            ours = ids[order, starts[text] : starts[text + 1]]
+            ours.sort()
+            last = -1
+            for gram in ours:
+                if gram < 0:
+                    continue
+                if gram != last:
+                    grams[size] = gram
+                    counts[size] = 0
+                    size += 1
+                    last = gram
+                counts[size - 1] += 1
+                masses[text, order] += 1
+            bounds[text, order + 1] = size
+    return size
+
+
+@compiled
+def _transpose(texts, num_grams):
+    starts = np.zeros(num_grams + 1, dtype=np.int64)
+    for gram in texts.grams:
+        starts[gram + 1] += 1
+    for gram in range(num_grams):
+        starts[gram + 1] += starts[gram]
+    holders = np.empty(len(texts.grams), dtype=np.int32)
+    counts = np.empty(len(texts.grams), dtype=np.int32)
+    place = starts[:-1].copy()
+    for text in range(len(texts.lengths)):
+        for at in range(texts.bounds[text, 0], texts.bounds[text, 4]):
+            gram = texts.grams[at]
+            holders[place[gram]] = text
+            counts[place[gram]] = texts.counts[at]
+            place[gram] += 1
+    return starts, holders, counts
+
+
+def _new_table(num_slots: int) -> Table:
+    return Table(np.full(num_slots, -1, dtype=np.int64), np.empty(num_slots, dtype=np.int32))
+
+
+def _grow(table: Table) -> Table:
+    larger = _new_table(2 * len(table.keys))
+    _rehash(table, larger)
+    return larger
+
+
+def _intern_all(shorter: NDArray[np.int32], starts: NDArray[np.int64], table: Table, progress: NDArray[np.int64]):
+    """Ids of the next order for every position, and the table, grown if need be. `progress` counts on."""
+    longer = np.full(len(shorter), -1, dtype=np.int32)
+    progress[0] = 0
+    while not _intern(shorter, starts, longer, table, progress):
+        table = _grow(table)
+    return longer, table
+
+
+def postings(texts: Texts, num_grams: int) -> Postings:
+    """The texts that hold each of the n-grams."""
+    return Postings(*_transpose(texts, num_grams))
+
+
+def counted(ids: NDArray[np.int32], starts: NDArray[np.int64]) -> Texts:
+    """The n-grams of each text from the ids at each position, (4, positions), which it sorts in place."""
+    num_texts, num_known = len(starts) - 1, int((ids >= 0).sum())
+    bounds = np.zeros((num_texts, MAX_ORDER + 1), dtype=np.int64)
+    masses = np.zeros((num_texts, MAX_ORDER), dtype=np.int64)
+    grams, counts = np.empty(num_known, dtype=np.int32), np.empty(num_known, dtype=np.int32)
+    size = _count(ids, starts, bounds, masses, grams, counts)
+    return Texts(np.diff(starts), bounds, masses, grams[:size].copy(), counts[:size].copy())
+
+
+def shared_grams(tokens: Tokens, num_tokens: int) -> tuple[Texts, Postings]:
+    """The n-grams that two texts or more hold: all that matters when texts are compared with one another."""
+    ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
+    ids[0] = tokens.ids
+    num_grams = int(_keep_shared(ids[0], tokens.starts, 0, num_tokens))
+    for order in range(1, MAX_ORDER):
+        progress = np.array([0, num_grams, 0])
+        ids[order], _ = _intern_all(ids[order - 1], tokens.starts, _new_table(1 << 16), progress)
+        num_grams += int(_keep_shared(ids[order], tokens.starts, num_grams, int(progress[2])))
+    texts = counted(ids, tokens.starts)
+    return texts, postings(texts, num_grams)
+
+
+@dataclass(frozen=True, eq=False)
+class Grams:
+    """All n-grams of some texts, in which other texts' n-grams are looked up."""
+
+    texts: Texts
+    """The texts that the n-grams are of."""
+    num_grams: int
+    table: Table
+
+    @classmethod
+    def of(cls, tokens: Tokens, num_tokens: int) -> "Grams":
+        """Token ids are those of a vocabulary of `num_tokens`; -1 is in no n-gram."""
+        ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
+        ids[0] = tokens.ids
+        table, progress = _new_table(1 << 12), np.array([0, num_tokens, 0])
+        for order in range(1, MAX_ORDER):
+            ids[order], table = _intern_all(ids[order - 1], tokens.starts, table, progress)
+        return cls(counted(ids, tokens.starts), int(progress[1]), table)
+
+    def look_up(self, tokens: Tokens) -> Texts:
+        """Other texts by these n-grams; n-grams that are not among them are left out."""
+        ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
+        ids[0] = tokens.ids
+        for order in range(1, MAX_ORDER):
+            _look_up(ids[order - 1], tokens.starts, ids[order], self.table)
+        return counted(ids, tokens.starts)

@@ -1,0 +1,365 @@
+"""The search itself: for each query the texts whose BLEU could be the best, and no others, scored exactly.
+
+In: the n-grams of queries and texts, and the postings of the texts. Out: scores and partners, or all pairs above a
+threshold.
+
+BLEU grows with every count of matches, whatever the smoothing, so a count that is not known yet is bounded from above
+by what the two texts hold. Per query, for n-grams of order 4, then 3, 2, 1: walk the postings of the query's n-grams,
+rare ones first, until a text that was not met yet can no longer reach the best score; bound every text that was met;
+count its shorter n-grams only while its bound reaches the best, the best bound first. All this is done in logarithms
+with room for rounding; a score is then computed by sacrebleu's own formula, operation by operation.
+Source: Turtle and Flood (1995), https://doi.org/10.1016/0306-4573(95)00020-H (bounds in query evaluation);
+Chaudhuri et al. (2006), https://doi.org/10.1109/ICDE.2006.9 (prefix filter); sacrebleu.metrics.bleu.BLEU.compute_bleu
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epigone.similarity.compiled import compiled
+from epigone.similarity.grams import Postings, Texts
+
+ORDERS = 4
+NONE, EXP, FLOOR = 0, 1, 2
+NEVER = -1e10
+"""The logarithm of a score of 0."""
+LOWEST = -1e9
+"""Above NEVER, and below the logarithm of every other score."""
+ROUNDING = 1e-9
+"""More than the rounding errors of a bound."""
+SCATTER = np.uint32(2654435769)
+
+
+class Rules(NamedTuple):
+    """How a pair is scored and which pairs are wanted."""
+
+    smoothing: int
+    value: float
+    query_is_hypothesis: bool
+    collect: bool
+    """Whether every pair above the threshold is wanted, or the best of each query."""
+    logs: NDArray[np.float64]
+    """Logarithms of the whole numbers up to the longest text; that of 0 is not used."""
+
+
+class Task(NamedTuple):
+    """What is searched for, and where."""
+
+    queries: Texts
+    texts: Texts
+    postings: Postings
+    lows: NDArray[np.int64]
+    """Classes of the texts' lengths: the shortest text of each class."""
+    highs: NDArray[np.int64]
+    """The longest text of each class; up to 3 tokens a class is one length."""
+    same: bool
+    """Whether queries and texts are the same, and a text is no neighbour of its own."""
+
+
+class Scratch(NamedTuple):
+    """What one thread needs to write on; clean between two queries."""
+
+    keys: NDArray[np.int32]
+    """Hash table of the query's n-grams, -1 where free."""
+    counts: NDArray[np.int32]
+    order_met: NDArray[np.int8]
+    """Order of the n-gram by which a text was met, 0 if it was not."""
+    matches: NDArray[np.int32]
+    """Matches of that order, of the texts that were met."""
+    met: NDArray[np.int32]
+    """The texts that were met, in that order."""
+    heap_bounds: NDArray[np.float64]
+    heap_texts: NDArray[np.int32]
+    found: NDArray[np.int32]
+    found_scores: NDArray[np.float64]
+    pair: NDArray[np.int64]
+    """Matches of one pair by order, known or bounded."""
+    best: NDArray[np.float64]
+    """The score to beat, and the score that nothing can beat."""
+    state: NDArray[np.int64]
+    """The best partner; texts met, and found; slots of the hash table in use; matches left for texts not met."""
+
+
+PARTNER, MET, FOUND, SLOTS, LEFT = 0, 1, 2, 3, 4
+
+
+@compiled
+def _score(matches, hypothesis, reference, rules):
+    """sacrebleu's sentence BLEU from the matches of each order and the two lengths in tokens."""
+    if matches[0] == 0:
+        return 0.0
+    brevity = 1.0 if hypothesis >= reference else math.exp(1 - reference / hypothesis)
+    smooth, logs, order = 1.0, 0.0, 0
+    for n in range(ORDERS):
+        total = hypothesis - n
+        if total <= 0:
+            break
+        order += 1
+        precision = 0.0
+        if matches[n] > 0:
+            precision = 100.0 * matches[n] / total
+        elif rules.smoothing == EXP:
+            smooth *= 2
+            precision = 100.0 / (smooth * total)
+        elif rules.smoothing == FLOOR:
+            precision = 100.0 * rules.value / total
+        logs += math.log(precision) if precision > 0 else -9999999999.0
+    return brevity * math.exp(logs / order)
+
+
+@compiled
+def _log_precisions(matches, hypothesis, rules):
+    """Mean logarithm of the precisions, as shares of 1; NEVER where the score is 0."""
+    if matches[0] <= 0:
+        return NEVER
+    logs, halvings = 0.0, 0
+    orders = min(ORDERS, hypothesis)
+    for n in range(orders):
+        if matches[n] > 0:
+            logs += rules.logs[matches[n]]
+        elif rules.smoothing == EXP:
+            halvings += 1
+            logs -= halvings * rules.logs[2]
+        elif rules.smoothing == FLOOR and rules.value > 0:
+            logs += math.log(rules.value)
+        else:
+            return NEVER
+        logs -= rules.logs[hypothesis - n]
+    return logs / orders
+
+
+@compiled
+def _log_brevity(hypothesis, reference):
+    return 0.0 if hypothesis >= reference else 1.0 - reference / hypothesis
+
+
+@compiled
+def _log_to_reach(scratch):
+    """The logarithm below which a bound is of no interest."""
+    return math.log(scratch.best[0] / 100.0) - ROUNDING if scratch.best[0] > 0 else LOWEST
+
+
+@compiled
+def _bound_unmet(query, order, matches, task, rules, scratch):
+    """Bound of every text that holds no longer n-gram of the query and so many of this order."""
+    length, highest = task.queries.lengths[query], NEVER
+    for k in range(len(task.lows)):
+        low, high = task.lows[k], task.highs[k]
+        room = high if rules.query_is_hypothesis else low
+        for n in range(ORDERS):
+            known = task.queries.masses[query, n] if n < order else (matches if n == order else 0)
+            scratch.pair[n] = max(min(known, room - n), 0)
+        if rules.query_is_hypothesis:
+            bound = _log_precisions(scratch.pair, length, rules) + _log_brevity(length, low)
+        else:
+            bound = _log_precisions(scratch.pair, low, rules) + _log_brevity(high, length)
+        highest = max(highest, bound)
+    return highest
+
+
+@compiled
+def _fewest_needed(query, order, task, rules, scratch):
+    """The fewest matches of this order by which a text that was not met could reach the best score."""
+    low, high = 1, task.queries.masses[query, order] + 1
+    to_reach = _log_to_reach(scratch)
+    while low < high:
+        middle = (low + high) // 2
+        if _bound_unmet(query, order, middle, task, rules, scratch) >= to_reach:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def _slot(keys, gram, num_slots):
+    at = np.int64((np.uint32(gram) * SCATTER) >> np.uint32(7)) & (num_slots - 1)
+    while keys[at] >= 0 and keys[at] != gram:
+        at = (at + 1) & (num_slots - 1)
+    return at
+
+
+@compiled
+def _open_query(query, task, scratch):
+    """Put the query's n-grams where they are found at once."""
+    queries = task.queries
+    start, end = queries.bounds[query, 0], queries.bounds[query, ORDERS]
+    num_slots = 8
+    while num_slots < 3 * (end - start):
+        num_slots *= 2
+    for at in range(start, end):
+        slot = _slot(scratch.keys, queries.grams[at], num_slots)
+        scratch.keys[slot] = queries.grams[at]
+        scratch.counts[slot] = queries.counts[at]
+    scratch.state[PARTNER], scratch.state[MET], scratch.state[FOUND] = -1, 0, 0
+    scratch.state[SLOTS] = num_slots
+
+
+@compiled
+def _close_query(scratch):
+    scratch.keys[: scratch.state[SLOTS]] = -1
+    for k in range(scratch.state[MET]):
+        scratch.order_met[scratch.met[k]] = 0
+
+
+@compiled
+def _count_matches(text, n, task, scratch):
+    total, num_slots = 0, scratch.state[SLOTS]
+    texts = task.texts
+    for at in range(texts.bounds[text, n], texts.bounds[text, n + 1]):
+        slot = _slot(scratch.keys, texts.grams[at], num_slots)
+        if scratch.keys[slot] >= 0:
+            total += min(scratch.counts[slot], texts.counts[at])
+    return total
+
+
+@compiled
+def _meet(query, order, own, task, scratch, fewest):
+    """Walk the postings of one order until a text not met has fewer matches than needed; keeps what was left."""
+    queries, postings = task.queries, task.postings
+    start, end = queries.bounds[query, order], queries.bounds[query, order + 1]
+    grams, counts = queries.grams[start:end], queries.counts[start:end]
+    sizes = postings.starts[grams + 1] - postings.starts[grams]
+    left, num_met = task.queries.masses[query, order], scratch.state[MET]
+    mark = order + 1
+    for k in np.argsort(sizes):
+        if left < fewest:
+            break
+        for at in range(postings.starts[grams[k]], postings.starts[grams[k] + 1]):
+            text = postings.texts[at]
+            if scratch.order_met[text] == 0 and text != own:
+                scratch.order_met[text] = mark
+                scratch.matches[text] = 0
+                scratch.met[num_met] = text
+                num_met += 1
+            if scratch.order_met[text] == mark:
+                scratch.matches[text] += min(counts[k], postings.counts[at])
+        left -= counts[k]
+    scratch.state[MET], scratch.state[LEFT] = num_met, left
+
+
+@compiled
+def _bound_pair(query, text, task, rules, scratch):
+    """Bound from the matches in `scratch.pair`."""
+    if rules.query_is_hypothesis:
+        hypothesis, reference = task.queries.lengths[query], task.texts.lengths[text]
+    else:
+        hypothesis, reference = task.texts.lengths[text], task.queries.lengths[query]
+    return _log_precisions(scratch.pair, hypothesis, rules) + _log_brevity(hypothesis, reference)
+
+
+@compiled
+def _cap_pair(query, text, order, task, scratch):
+    """Set the matches of a pair to the most that both texts allow; none above the order by which it was met."""
+    for n in range(ORDERS):
+        most = min(task.queries.masses[query, n], task.texts.masses[text, n])
+        scratch.pair[n] = most if n <= order else 0
+
+
+@compiled
+def _sift(bounds, texts, at, size):
+    bound, text = bounds[at], texts[at]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and bounds[child + 1] > bounds[child]:
+            child += 1
+        if bounds[child] <= bound:
+            break
+        bounds[at], texts[at] = bounds[child], texts[child]
+        at = child
+    bounds[at], texts[at] = bound, text
+
+
+@compiled
+def _gather(query, order, first, task, rules, scratch):
+    """A heap of the texts met by this order whose bound reaches the best score; returns its size."""
+    size, to_reach = 0, _log_to_reach(scratch)
+    for k in range(first, scratch.state[MET]):
+        text = scratch.met[k]
+        _cap_pair(query, text, order, task, scratch)
+        scratch.pair[order] = min(scratch.pair[order], scratch.matches[text] + scratch.state[LEFT])
+        bound = _bound_pair(query, text, task, rules, scratch)
+        if bound >= to_reach:
+            scratch.heap_bounds[size], scratch.heap_texts[size] = bound, text
+            size += 1
+    for at in range(size // 2 - 1, -1, -1):
+        _sift(scratch.heap_bounds, scratch.heap_texts, at, size)
+    return size
+
+
+@compiled
+def _weigh(query, text, order, task, rules, scratch):
+    """Count the matches of one pair, order by order, while it can reach the best score; take it if it does."""
+    if not rules.collect and scratch.best[0] >= scratch.best[1] and text > scratch.state[PARTNER] >= 0:
+        return
+    _cap_pair(query, text, order, task, scratch)
+    for n in range(order, -1, -1):
+        if n == order and scratch.state[LEFT] == 0:
+            scratch.pair[n] = scratch.matches[text]
+        else:
+            scratch.pair[n] = _count_matches(text, n, task, scratch)
+        if _bound_pair(query, text, task, rules, scratch) < _log_to_reach(scratch):
+            return
+    if rules.query_is_hypothesis:
+        score = _score(scratch.pair, task.queries.lengths[query], task.texts.lengths[text], rules)
+    else:
+        score = _score(scratch.pair, task.texts.lengths[text], task.queries.lengths[query], rules)
+    if rules.collect:
+        if score > scratch.best[0]:
+            scratch.found[scratch.state[FOUND]] = text
+            scratch.found_scores[scratch.state[FOUND]] = score
+            scratch.state[FOUND] += 1
+    elif score > scratch.best[0] or (score == scratch.best[0] and scratch.state[PARTNER] > text):
+        scratch.best[0], scratch.state[PARTNER] = score, text
+
+
+@compiled
+def _search(query, task, rules, scratch):
+    """Find the best text, or all above the threshold, for one query whose threshold is in `scratch.best`."""
+    _open_query(query, task, scratch)
+    own = query if task.same else -1
+    for order in range(ORDERS - 1, -1, -1):
+        fewest = _fewest_needed(query, order, task, rules, scratch)
+        first = scratch.state[MET]
+        _meet(query, order, own, task, scratch, fewest)
+        size = _gather(query, order, first, task, rules, scratch)
+        while size > 0 and scratch.heap_bounds[0] >= _log_to_reach(scratch):
+            text = scratch.heap_texts[0]
+            size -= 1
+            scratch.heap_bounds[0], scratch.heap_texts[0] = scratch.heap_bounds[size], scratch.heap_texts[size]
+            _sift(scratch.heap_bounds, scratch.heap_texts, 0, size)
+            _weigh(query, text, order, task, rules, scratch)
+        if scratch.state[LEFT] > 0:
+            break
+    _close_query(scratch)
+
+
+@compiled
+def search_best(first, task, rules, scratch, scores, partners):
+    """The best text of the queries from `first` on; `scores` holds the scores to beat."""
+    for k in range(len(scores)):
+        scratch.best[0] = scores[k]
+        _search(first + k, task, rules, scratch)
+        scores[k], partners[k] = scratch.best[0], scratch.state[PARTNER]
+
+
+@compiled
+def search_all(first, last, threshold, task, rules, scratch):
+    """All pairs above the threshold: queries, texts, scores."""
+    size = 0
+    queries, texts, scores = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024, np.float64)
+    for query in range(first, last):
+        scratch.best[0] = threshold
+        _search(query, task, rules, scratch)
+        num_found = scratch.state[FOUND]
+        while size + num_found > len(queries):
+            queries = np.concatenate((queries, queries))
+            texts = np.concatenate((texts, texts))
+            scores = np.concatenate((scores, scores))
+        by_text = np.argsort(scratch.found[:num_found])
+        for k in by_text:
+            queries[size], texts[size], scores[size] = query, scratch.found[k], scratch.found_scores[k]
+            size += 1
+    return queries[:size].copy(), texts[:size].copy(), scores[:size].copy()
