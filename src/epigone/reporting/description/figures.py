@@ -64,7 +64,7 @@ def diversity(description: Description) -> Figure | None:
         series: list[Series] = []
         for order, dataset in enumerate(description.datasets):
             curve = dataset.diversity[place]
-            points = tuple(Point(p.num_queries, p.mean, dataset.label) for p in curve.points)
+            points = tuple(Point(float(p.num_queries), p.mean, dataset.label) for p in curve.points)
             series.append(Series(dataset.label, _LINES[order], points))
             lines += [
                 (dataset.label, curve.queries, curve.tokenize, curve.smoothing, curve.lowercase, p.num_queries,
@@ -111,7 +111,7 @@ def openings(description: Description) -> Figure | None:
     )
 
 
-def languages(description: Description) -> Figure:
+def languages(description: Description) -> Figure | None:
     """Languages and sources of conversations."""
     datasets = description.datasets
     kinds = {
@@ -119,6 +119,8 @@ def languages(description: Description) -> Figure:
         "Source": [(d, d.contents.sources, d.contents.num_conversations) for d in datasets],
     }
     drawn = [draw_bars(f"{kind} of a conversation", rows) for kind, one in kinds.items() if (rows := _share_rows(one))]
+    if not drawn:
+        return None
     lines: list[Line] = [
         (d.label, kind.lower(), c.name, c.num, total)
         for kind, one in kinds.items()

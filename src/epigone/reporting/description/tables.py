@@ -10,7 +10,7 @@ from epigone.metrics.categories import CATEGORIES, TABLE_5, TABLE_5_QUERIES
 from epigone.metrics.corpus import ROLES, TRAITS
 from epigone.metrics.lengths import Lengths
 from epigone.records import Estimate
-from epigone.reporting.description.findings import Described, Description
+from epigone.reporting.description.findings import Described, Description, Ledger
 from epigone.reporting.tables import MISSING, Cell, Table, comma_separated
 from epigone.reporting.wording import interval, number
 
@@ -151,27 +151,32 @@ def _values(e: Estimate) -> tuple[float, float, float]:
 
 
 def ledger(description: Description) -> Table | None:
-    """Read = kept + dropped by reason."""
+    """Read = kept + dropped by reason, a column a dataset."""
+    found = [(d.label, d.ledger) for d in description.datasets if d.ledger]
+    if not found:
+        return None
+    steps = dict.fromkeys((x.rule, x.reason) for _, of in found for x in of.dropped)
     rows: list[tuple[Cell, ...]] = []
     lines: list[tuple[object, ...]] = []
-    for d in description.datasets:
-        if d.ledger is None:
-            continue
-        of = d.ledger.num_read
-        own = [("read", "", of), ("kept", "", d.ledger.num_kept)]
-        own += [(f"dropped: {x.reason}", x.rule, x.num) for x in d.ledger.dropped]
-        rows += [(Cell(f"{d.label} · {what}", rule), _count(num), Cell(_share(num, of), numeric=True))
-                 for what, rule, num in own]  # fmt: skip
-        lines += [(d.label, what, rule, num) for what, rule, num in own]
-    if not rows:
-        return None
-    wrong = [d.label for d in description.datasets if d.ledger and not d.ledger.adds_up]
+    for rule, what in (("", "read"), ("", "kept"), *steps):
+        nums = [(label, of, _rows_of(of, rule, what)) for label, of in found]
+        name = what if what in ("read", "kept") and not rule else f"dropped: {what}"
+        rows.append((Cell(name, rule), *(_count(num, _share(num, of.num_read)) for _, of, num in nums)))
+        lines += [(label, name, rule, num) for label, _, num in nums]
+    wrong = [label for label, of in found if not of.adds_up]
     caption = "What the curation read is what it kept and what it dropped, each with the reason and the rule." + (
         f" It does not add up for {', '.join(wrong)}." if wrong else ""
     )
-    columns = ("dataset and step", "rows", "of read")
+    columns = ("", *(label for label, _ in found))
     text = comma_separated(("dataset", "what", "rule", "rows"), lines)
     return Table("ledger", "Read, kept, dropped", caption, columns, tuple(rows), text)
+
+
+def _rows_of(ledger: Ledger, rule: str, what: str) -> int:
+    known = {("", "read"): ledger.num_read, ("", "kept"): ledger.num_kept}
+    if (rule, what) in known:
+        return known[rule, what]
+    return sum(x.num for x in ledger.dropped if (x.rule, x.reason) == (rule, what))
 
 
 def openings(description: Description) -> Table | None:
