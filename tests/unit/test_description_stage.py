@@ -102,8 +102,8 @@ def test_the_same_again_is_equal_to_the_byte(tmp_path: Path, root: Path, pair: t
 
 def test_every_name_of_the_json_stands_in_the_documents(root: Path, pair: tuple[Artifact, Artifact]) -> None:
     found = described(root, *pair)
-    text = (Path(__file__).parents[2] / "docs/how-to/describe.md").read_text()
-    explained = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", code)}
+    text = (Path(__file__).parents[2] / "docs/how-to/describe.md").read_text().replace("```", "")
+    explained = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
     one = found["datasets"][0]
     point = one["diversity"][0]["points"][0]
     names = {*found, *one, *one["lengths"]["turns"], *one["traits"], *one["roles"]["user"], *one["ledger"]}
