@@ -200,7 +200,9 @@ def _read(handle: io.BufferedReader, path: Path, size: int) -> bytes:
         raise DamageError(f"{url or path}: cannot be read on ({why}); try again") from error
 
 
-def _unpacked(handle: io.BufferedReader, block: bytes, path: Path, name: str, make: Callable[[], _Unpacker]) -> Iterator[bytes]:
+def _unpacked(
+    handle: io.BufferedReader, block: bytes, path: Path, name: str, make: Callable[[], _Unpacker]
+) -> Iterator[bytes]:
     """Members or frames that follow one another are one file; zero bytes between them are padding."""
     unpacker, is_begun = make(), False
     while block:
