@@ -110,6 +110,7 @@ class _Scanner:
         self.num_whole = 0
         self.damage: DamageError | None = None
         """What stopped the stream, if it did not end by itself."""
+        self._prefix = f"{path}: "  # of errors; a Loss does not name the file's place on this machine
         self._chunks = text_chunks(path)
         self._text = ""
         self._at = 0
@@ -196,7 +197,8 @@ class _Scanner:
         self._at = len(self._text)
         while self._fill():
             self._at = len(self._text)
-        why = f"{self.damage}; what follows could not be read at all" if self.damage else why
+        if self.damage:
+            why = f"{str(self.damage).removeprefix(self._prefix)}; what follows could not be read at all"
         return _CutError(Loss(self.num_whole, self._whole_end, self._end, why), cause or self.damage)
 
     def _is_damage(self, error: Exception) -> bool:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_salvage_of_a_truncated_download(data_root: Path) -> None:
     assert "170 whole entries end at byte 988482 of 991473, 2991 bytes are lost" in last.detail
     rows = [*kept, *(drop for drop in others if "part" not in drop.reason)]
     assert sorted(row.id for row in rows) == sorted({entry["id"].rsplit("_", 1)[0] for entry in entries})
+
+
+def test_salvage_of_a_download_that_stopped_inside_its_gzip_stream(data_root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.json.gz"
+    path.write_bytes((data_root / "sharegpt" / "sharegpt_sample.json.gz").read_bytes()[:500_000])
+    unpacked = zlib.decompressobj(31).decompress(path.read_bytes()).decode(errors="ignore")
+    ids = re.findall(r'^    "id": "(.*)_\d+"', unpacked, re.MULTILINE)
+    with pytest.raises(DataError, match=f"{len(ids) - 1} whole entries end at byte .* gzip stream is damaged"):
+        read(path, "sharegpt")
+    kept, drops, _ = read(path, "sharegpt", salvage=True)
+    assert (drops[-1].reason, str(tmp_path) in drops[-1].detail) == ("truncated file", False)
+    rows = [*kept, *(drop for drop in drops[:-1] if "part" not in drop.reason)]
+    assert {row.id for row in rows} == set(ids[:-1]) and len(ids) > 200
 
 
 def test_error_replies_leave_with_their_questions(data_root: Path) -> None:

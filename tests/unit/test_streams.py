@@ -3,19 +3,24 @@
 import codecs
 import gzip
 import io
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import pyarrow
 import pytest
 import zstandard
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from epigone import streams
+from epigone import discover, streams
 from epigone.errors import DataError
+from epigone.formats import sniff
+from epigone.records import Message
 from epigone.rows import head, read_table, read_text
 
 TEXT = "One line, ünï-cødé 😀.\n" * 40_000
@@ -81,6 +86,19 @@ def test_a_file_on_the_hub_reads_as_the_same_file_here(hub: HubInMemory, tmp_pat
     with pytest.raises(DataError, match=r"hf://datasets/someone/none.*cannot be read"):
         read_text(Path("hf://datasets/someone/none"))
     assert head(Path("hf://datasets/someone/none")) == ""
+
+
+def test_formats_read_from_the_hub(hub: HubInMemory) -> None:
+    rows = [{"id": "a", "messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]}]
+    table = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    hub.pipe_file("hf://datasets/o/n/x.parquet", table.getvalue())
+    hub.pipe_file("hf://datasets/o/n/x.jsonl.gz", gzip.compress(json.dumps(rows[0]).encode()))
+    found = {}
+    for name in ("x.parquet", "x.jsonl.gz"):
+        path = Path(f"hf://datasets/o/n/{name}")
+        found[sniff(path)] = [row.messages for row in discover.make("formats", sniff(path), {}).read(path)]
+    assert found == {name: [(Message("user", "Why?"), Message("assistant", "So."))] for name in ("parquet", "messages")}
 
 
 def test_a_path_that_only_looks_like_an_address_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

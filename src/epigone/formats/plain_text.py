@@ -62,7 +62,7 @@ class PlainText:
             if not self.salvage:
                 raise
             yield from self._last(held)
-            yield Drop(f"{path.name}: from byte {end}", TRUNCATED, str(damage))
+            yield Drop(f"{path.name}: from byte {end}", TRUNCATED, str(damage).removeprefix(f"{path}: "))
             return
         yield from self._last(held)
 
