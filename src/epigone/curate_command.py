@@ -22,6 +22,7 @@ from epigone.spec import Artifact, Component, Input
 from epigone.stages.curate import Source, curated
 from epigone.stages.mix import Mix, Part
 from epigone.store import Store, read_summary
+from epigone.streams import url_of
 
 DEFAULT_FILTERS = ("duplicates",)
 
@@ -147,7 +148,7 @@ def _source(path: Path, root: Path) -> Source:
     """A dataset under the root by its id, everything else as a file."""
     if (path / "DONE").is_file() and path.resolve().parent.parent == root.resolve():
         return Artifact(f"{path.resolve().parent.name}/{path.resolve().name}")
-    return Input(str(path)) if "://" in str(path) else _existing(str(path))
+    return Input(str(path)) if url_of(path) else _existing(str(path))
 
 
 def _existing(path: str) -> Input:
@@ -212,6 +213,8 @@ def _print_ledger(summary: Mapping[str, object], console: Console) -> None:
     table.add_row("kept", f"{summary['num_kept']:,}", "", style="bold")
     table.columns[1].justify = "right"
     console.print(table)
+    for note, number in cast(dict[str, int], summary["notes"]).items():
+        console.print(f"{number:,} {note}", highlight=False, soft_wrap=True)
 
 
 def _print_parts(summary: Mapping[str, object], console: Console) -> None:

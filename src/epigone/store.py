@@ -28,6 +28,7 @@ import epigone
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
+from epigone.streams import url_of
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Store:
         """Where a stage's artifact, or an Input inside one, lies. Raises ArtifactError where it does not exist yet."""
         if isinstance(source, Input):
             path = Path(source.path) if source.of is None else self.path(source.of) / source.path
-            if not path.exists():
+            if not path.exists() and not (source.of is None and url_of(path)):
                 raise ArtifactError(f"there is no {path}; check the path, or build its artifact first")
             return path
         if not isinstance(source, Artifact) and not is_stage(source):

@@ -65,16 +65,15 @@ class NearDuplicates:
 
     def _set_aside(self, conversations: Iterable[Conversation], waiting: Path) -> tuple[list[str], dict[int, str]]:
         """All ids, and the query of each conversation that has one; the conversations themselves go to the file."""
-        writer = DatasetWriter(waiting)
         ids: list[str] = []
         queries: dict[int, str] = {}
-        for conversation in conversations:
-            texts = texts_of(conversation, "first" if self.query == "first" else "user")
-            if texts:
-                queries[len(ids)] = "\n".join(texts)
-            ids.append(conversation.id)
-            writer.write(conversation)
-        writer.close()
+        with DatasetWriter(waiting, Conversation) as writer:
+            for conversation in conversations:
+                texts = texts_of(conversation, "first" if self.query == "first" else "user")
+                if texts:
+                    queries[len(ids)] = "\n".join(texts)
+                ids.append(conversation.id)
+                writer.write(conversation)
         return ids, queries
 
     def _near(self, queries: dict[int, str]) -> dict[int, tuple[int, float]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from epigone.errors import ArtifactError
 from epigone.similarity.bleu import Neighbours, Settings
-from epigone.similarity.grams import Grams, Postings, Texts, postings, shared_grams
+from epigone.similarity.grams import Corpus, Grams, Postings, Texts, shared_grams
 from epigone.similarity.matching import Matcher
 from epigone.similarity.tokens import Vocabulary
 
@@ -23,8 +23,7 @@ class Prepared:
     """Queries and the texts that they are compared with."""
 
     queries: Texts
-    texts: Texts
-    held: Postings
+    corpus: Corpus
     same: bool
     """Whether queries and texts are the same, and a text is no neighbour of its own."""
 
@@ -35,23 +34,25 @@ class Prepared:
         tokens = vocabulary.tokenise(queries)
         vocabulary.close()
         if against is None:
-            texts, held = shared_grams(tokens, len(vocabulary))
-            return cls(texts, texts, held, True)
+            corpus = shared_grams(tokens, len(vocabulary))
+            return cls(corpus.texts, corpus, True)
         grams = Grams.of(tokens, len(vocabulary))
-        texts = grams.look_up(vocabulary.tokenise(against))
-        return cls(grams.texts, texts, postings(texts, grams.num_grams), False)
+        return cls(grams.texts, grams.corpus(vocabulary.tokenise(against)), False)
 
     def __len__(self) -> int:
         return len(self.queries.lengths)
 
     def nearest(self, settings: Settings, rows: range) -> Neighbours:
         """The most similar text of each of these queries, which are the hypotheses; settings as given to `of`."""
-        matcher = Matcher(settings, self.queries, self.texts, self.held, query_is_hypothesis=True, same=self.same)
-        return matcher.best(rows)
+        matcher = Matcher(settings, self.queries, self.corpus, query_is_hypothesis=True, same=self.same)
+        places = np.argsort(self.corpus.numbers) if self.same else np.arange(len(self))
+        return matcher.best(places[rows.start : rows.stop])
 
     def save(self, folder: Path) -> None:
         """One .npy file an array."""
-        parts = {"texts": self.texts, "postings": self.held} | ({} if self.same else {"queries": self.queries})
+        parts = {"texts": self.corpus.texts, "postings": self.corpus.held}
+        parts |= {} if self.same else {"queries": self.queries}
+        np.save(folder / "numbers.npy", self.corpus.numbers, allow_pickle=False)
         for part, arrays in parts.items():
             for name, array in zip(arrays._fields, arrays):
                 np.save(folder / f"{part}-{name}.npy", array, allow_pickle=False)
@@ -61,9 +62,10 @@ class Prepared:
         """What `save` wrote, mapped and not read. Raises ArtifactError where a file is missing or broken."""
         texts = Texts(*(_mapped(folder / f"texts-{name}.npy") for name in Texts._fields))
         held = Postings(*(_mapped(folder / f"postings-{name}.npy") for name in Postings._fields))
-        same = not (folder / "queries-lengths.npy").exists()
-        queries = texts if same else Texts(*(_mapped(folder / f"queries-{name}.npy") for name in Texts._fields))
-        return cls(queries, texts, held, same)
+        corpus = Corpus(texts, _mapped(folder / "numbers.npy"), held)
+        if not (folder / "queries-lengths.npy").exists():
+            return cls(texts, corpus, True)
+        return cls(Texts(*(_mapped(folder / f"queries-{name}.npy") for name in Texts._fields)), corpus, False)
 
 
 def _mapped(path: Path) -> np.ndarray:

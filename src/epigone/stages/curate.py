@@ -93,6 +93,8 @@ class Ledger:
     unreadable: Counter[str] = field(default_factory=Counter[str])
     """Rows that the format, or a dataset's own curation before this one, left out."""
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    notes: Counter[str] = field(default_factory=Counter[str])
+    """What the format repaired or passed over without leaving out a row."""
 
     def count(self, drop: Drop, *, own: bool) -> None:
         """Take note of a row that is left out."""
@@ -125,6 +127,7 @@ class Ledger:
             "dropped": self.reasons(),
             "unreadable": dict(sorted(self.unreadable.items())),
             "filters": steps,
+            "notes": dict(sorted(self.notes.items())),
         }
 
 
@@ -133,7 +136,7 @@ LeftOut = Callable[[Drop, Conversation | None], None]
 
 def _readable(form: Format, paths: Iterable[Path], ledger: Ledger, left_out: LeftOut) -> Iterator[Conversation]:
     for path in paths:
-        for row in form.read(path):
+        for row in form.read(path, ledger.notes):
             if isinstance(row, Drop):
                 left_out(row, None)
             else:
