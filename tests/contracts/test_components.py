@@ -23,6 +23,7 @@ PROTOCOLS = {
     "recordings.scores": interfaces.ScoreFormat,
     "toxicity": interfaces.ToxicityScorer,
     "stages": interfaces.StageSpec,
+    "tokens.templates": interfaces.ChatTemplate,
 }
 COMPONENTS = [(folder, name) for folder in PROTOCOLS for name in discover.names(folder)]
 
@@ -92,7 +93,9 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     folder, cls = component
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
-    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith("recordings."):
+    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith(
+        ("recordings.", "tokens.")
+    ):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
 
 
