@@ -22,9 +22,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, compiled when it is first called; unwrapped, since the tests' type checks cannot be compiled."""
     plain = inspect.unwrap(function)
     try:
-        return numba.njit(nogil=True, cache=True)(plain)
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(plain)
     except RuntimeError:  # no folder where machine code could be kept: compile in every process
-        return numba.njit(nogil=True)(plain)
+        return numba.njit(nogil=True, error_model="numpy")(plain)
 
 
 def num_threads() -> int:
@@ -36,24 +36,24 @@ def num_threads() -> int:
 
 
 def in_blocks(
-    spans: Sequence[range], prepare: Callable[[], Scratch], work: Callable[[range, Scratch], Result]
+    parts: Sequence[slice], prepare: Callable[[], Scratch], work: Callable[[slice, Scratch], Result]
 ) -> list[Result]:
-    """What `work` returns for each span, in order. Each thread prepares its own scratch space once."""
+    """What `work` returns for each part, in order. Each thread prepares its own scratch space once."""
     done: dict[int, Result] = {}
-    waiting: Iterator[tuple[int, range]] = enumerate(spans)
+    waiting: Iterator[tuple[int, slice]] = enumerate(parts)
     lock = Lock()
 
     def run() -> None:
         scratch = prepare()
         while True:
             with lock:
-                number, span = next(waiting, (-1, range(0)))
+                number, part = next(waiting, (-1, slice(0)))
             if number < 0:
                 return
-            done[number] = work(span, scratch)
+            done[number] = work(part, scratch)
 
-    num_runs = min(num_threads(), len(spans))
+    num_runs = min(num_threads(), len(parts))
     with ThreadPoolExecutor(max(num_runs, 1)) as pool:
         for future in [pool.submit(run) for _ in range(num_runs)]:
             future.result()
-    return [done[number] for number in range(len(spans))]
+    return [done[number] for number in range(len(parts))]

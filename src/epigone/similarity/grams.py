@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epigone.similarity.compiled import compiled
-from epigone.similarity.tokens import Tokens
+from epigone.similarity.tokens import Tokens, by_length
 
 MAX_ORDER = 4
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -43,6 +43,16 @@ class Postings(NamedTuple):
     texts: NDArray[np.int32]
     """Ascending for each n-gram."""
     counts: NDArray[np.int32]
+
+
+class Corpus(NamedTuple):
+    """Texts made ready to be searched."""
+
+    texts: Texts
+    """By length, short ones first."""
+    numbers: NDArray[np.int64]
+    """The number of each text before they were put in that order."""
+    held: Postings
 
 
 class Table(NamedTuple):
@@ -190,11 +200,6 @@ def _intern_all(shorter: NDArray[np.int32], starts: NDArray[np.int64], table: Ta
     return longer, table
 
 
-def postings(texts: Texts, num_grams: int) -> Postings:
-    """The texts that hold each of the n-grams."""
-    return Postings(*_transpose(texts, num_grams))
-
-
 def counted(ids: NDArray[np.int32], starts: NDArray[np.int64]) -> Texts:
     """The n-grams of each text from the ids at each position, (4, positions), which it sorts in place."""
     num_texts, num_known = len(starts) - 1, int((ids >= 0).sum())
@@ -205,8 +210,9 @@ def counted(ids: NDArray[np.int32], starts: NDArray[np.int64]) -> Texts:
     return Texts(np.diff(starts), bounds, masses, grams[:size].copy(), counts[:size].copy())
 
 
-def shared_grams(tokens: Tokens, num_tokens: int) -> tuple[Texts, Postings]:
-    """The n-grams that two texts or more hold: all that matters when texts are compared with one another."""
+def shared_grams(tokens: Tokens, num_tokens: int) -> Corpus:
+    """Texts by the n-grams that two of them hold or more: all that matters when they are compared with one another."""
+    tokens, numbers = by_length(tokens)
     ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
     ids[0] = tokens.ids
     num_grams = int(_keep_shared(ids[0], tokens.starts, 0, num_tokens))
@@ -215,7 +221,7 @@ def shared_grams(tokens: Tokens, num_tokens: int) -> tuple[Texts, Postings]:
         ids[order], _ = _intern_all(ids[order - 1], tokens.starts, _new_table(1 << 16), progress)
         num_grams += int(_keep_shared(ids[order], tokens.starts, num_grams, int(progress[2])))
     texts = counted(ids, tokens.starts)
-    return texts, postings(texts, num_grams)
+    return Corpus(texts, numbers, Postings(*_transpose(texts, num_grams)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +242,12 @@ class Grams:
         for order in range(1, MAX_ORDER):
             ids[order], table = _intern_all(ids[order - 1], tokens.starts, table, progress)
         return cls(counted(ids, tokens.starts), int(progress[1]), table)
+
+    def corpus(self, tokens: Tokens) -> Corpus:
+        """Other texts by these n-grams, to be searched."""
+        tokens, numbers = by_length(tokens)
+        texts = self.look_up(tokens)
+        return Corpus(texts, numbers, Postings(*_transpose(texts, self.num_grams)))
 
     def look_up(self, tokens: Tokens) -> Texts:
         """Other texts by these n-grams; n-grams that are not among them are left out."""

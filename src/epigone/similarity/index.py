@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from epigone.errors import SpecError
 from epigone.similarity.bleu import Neighbours, Settings
-from epigone.similarity.grams import Grams, Postings, Texts, postings, shared_grams
-from epigone.similarity.matching import Matcher
+from epigone.similarity.grams import Corpus, Grams, shared_grams
+from epigone.similarity.matching import Matcher, Pairs
 from epigone.similarity.tokens import Tokens, Vocabulary
 
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-"""Query numbers, partners, scores; sorted by query, then by partner."""
 DEFAULT = Settings()
 TEXTS_AT_ONCE = 20_000
 
@@ -44,7 +42,7 @@ class BleuIndex:
         return len(self._tokens.starts) - 1
 
     @cached_property
-    def _shared(self) -> tuple[Texts, Postings]:
+    def _corpus(self) -> Corpus:
         return shared_grams(self._tokens, len(self._vocabulary))
 
     def nearest(
@@ -59,8 +57,8 @@ class BleuIndex:
         `hypothesis` says which side BLEU takes as the hypothesis. `rows` picks the queries to answer. Of equally
         similar texts the first counts.
         """
-        matcher, span = self._matcher(queries, hypothesis, rows)
-        return matcher.best(span)
+        matcher, chosen, _ = self._matcher(queries, hypothesis, rows)
+        return matcher.best(chosen)
 
     def pairs_above(
         self,
@@ -76,38 +74,34 @@ class BleuIndex:
         """
         if threshold < 0:
             raise SpecError(f"BLEU threshold {threshold}: scores are never below 0, give a number from 0 to 100")
-        matcher, span = self._matcher(queries, hypothesis, rows)
-        return matcher.above(threshold, span)
+        matcher, chosen, first = self._matcher(queries, hypothesis, rows)
+        places, partners, scores = matcher.above(threshold, chosen)
+        return places + first, partners, scores
 
     def _matcher(
         self, queries: Sequence[str] | None, hypothesis: Literal["query", "indexed"], rows: range | None
-    ) -> tuple[Matcher, range]:
+    ) -> tuple[Matcher, NDArray[np.int64], int]:
+        """The search, the places of the queries to be answered, and the number of the first of them."""
         if hypothesis not in ("query", "indexed"):
             raise SpecError(f"BLEU hypothesis={hypothesis!r} is not known: choose query or indexed")
-        forward = hypothesis == "query"
-        if queries is None:
-            texts, held = self._shared
-            matcher = Matcher(self.settings, texts, texts, held, query_is_hypothesis=forward, same=True)
-        else:
-            matcher = self._matcher_of(queries, forward)
-        num_queries = len(matcher.queries.lengths)
+        forward, num_queries = hypothesis == "query", len(self if queries is None else queries)
         span = range(num_queries) if rows is None else rows
         if span.step != 1 or not 0 <= span.start <= max(span.stop, span.start) <= num_queries:
             raise SpecError(f"rows={rows}: there are {num_queries} queries; give a range inside with step 1")
-        return matcher, span
+        if queries is None:
+            corpus = self._corpus
+            matcher = Matcher(self.settings, corpus.texts, corpus, query_is_hypothesis=forward, same=True)
+            return matcher, np.argsort(corpus.numbers)[span.start : span.stop], span.start
+        grams = Grams.of(self._vocabulary.tokenise(queries[span.start : span.stop]), len(self._vocabulary))
+        matcher = Matcher(self.settings, grams.texts, grams.corpus(self._tokens), query_is_hypothesis=forward)
+        return matcher, np.arange(len(span)), span.start
 
-    def _matcher_of(self, queries: Sequence[str], forward: bool) -> Matcher:
-        grams = Grams.of(self._vocabulary.tokenise(queries), len(self._vocabulary))
-        texts = grams.look_up(self._tokens)
-        held = postings(texts, grams.num_grams)
-        return Matcher(self.settings, grams.texts, texts, held, query_is_hypothesis=forward)
 
-
-def _closed_on(texts: Sequence[str], settings: Settings) -> tuple[Vocabulary, Grams]:
+def _closed_on(texts: Sequence[str], settings: Settings) -> tuple[Vocabulary, Tokens]:
     vocabulary = Vocabulary(settings)
     tokens = vocabulary.tokenise(texts)
     vocabulary.close()
-    return vocabulary, Grams.of(tokens, len(vocabulary))
+    return vocabulary, tokens
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -126,14 +120,14 @@ def nearest_without_index(
     """The most similar text of each query, for few queries: the texts stream by and are not kept."""
     if hypothesis not in ("query", "text"):
         raise SpecError(f"BLEU hypothesis={hypothesis!r} is not known: choose query or text")
-    vocabulary, grams = _closed_on(queries, settings)
+    vocabulary, tokens = _closed_on(queries, settings)
+    grams = Grams.of(tokens, len(vocabulary))
     best = Neighbours(np.zeros(len(queries)), np.full(len(queries), -1, dtype=np.int64))
     num_read = 0
     for batch in _batches(texts):
-        here = grams.look_up(vocabulary.tokenise(batch))
-        held = postings(here, grams.num_grams)
-        matcher = Matcher(settings, grams.texts, here, held, query_is_hypothesis=hypothesis == "query")
-        found = matcher.best(range(len(queries)), best.scores)
+        corpus = grams.corpus(vocabulary.tokenise(batch))
+        matcher = Matcher(settings, grams.texts, corpus, query_is_hypothesis=hypothesis == "query")
+        found = matcher.best(np.arange(len(queries)), best.scores)
         better = found.partners >= 0
         best = Neighbours(found.scores, np.where(better, found.partners + num_read, best.partners))
         num_read += len(batch)
@@ -150,13 +144,14 @@ def nearest_of_each(
     """The most similar prompt of each text, for few prompts: the texts stream by and are not kept."""
     if hypothesis not in ("text", "prompt"):
         raise SpecError(f"BLEU hypothesis={hypothesis!r} is not known: choose text or prompt")
-    vocabulary, grams = _closed_on(prompts, settings)
-    held = postings(grams.texts, grams.num_grams)
+    vocabulary, tokens = _closed_on(prompts, settings)
+    grams = Grams.of(tokens, len(vocabulary))
+    corpus = grams.corpus(tokens)
     found = []
     for batch in _batches(texts):
         asked = grams.look_up(vocabulary.tokenise(batch))
-        matcher = Matcher(settings, asked, grams.texts, held, query_is_hypothesis=hypothesis == "text")
-        found.append(matcher.best(range(len(batch))))
+        matcher = Matcher(settings, asked, corpus, query_is_hypothesis=hypothesis == "text")
+        found.append(matcher.best(np.arange(len(batch))))
     if not found:
         return Neighbours(np.zeros(0), np.zeros(0, dtype=np.int64))
     return Neighbours(np.concatenate([f.scores for f in found]), np.concatenate([f.partners for f in found]))

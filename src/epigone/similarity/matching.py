@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 
 from epigone.similarity.bleu import Neighbours, Settings
 from epigone.similarity.compiled import in_blocks
-from epigone.similarity.grams import Postings, Texts
+from epigone.similarity.grams import Corpus, Texts
 from epigone.similarity.search import EXP, FLOOR, NONE, Rules, Scratch, Task, search_all, search_best
 
 SMOOTHINGS = {"none": NONE, "exp": EXP, "floor": FLOOR}
 CLASS_RATIO = 1.15
 """Texts in one class of lengths differ by this factor at most."""
 QUERIES_AT_ONCE = 128
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Query numbers, partners, scores; sorted by query, then by partner."""
 
 
-def length_classes(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The shortest and the longest text of each class; texts without tokens are in none."""
+def blocks(num_queries: int) -> list[slice]:
+    """What a thread takes at a time."""
+    return [slice(at, min(at + QUERIES_AT_ONCE, num_queries)) for at in range(0, num_queries, QUERIES_AT_ONCE)]
+
+
+def length_classes(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """The shortest and the longest text of each class, and where classes start; texts without tokens are in none."""
     lows: list[int] = []
     highs: list[int] = []
     for length in np.unique(lengths[lengths > 0]).tolist():
@@ -29,59 +36,54 @@ def length_classes(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArr
         else:
             lows.append(length)
             highs.append(length)
-    return np.array(lows, dtype=np.int64), np.array(highs, dtype=np.int64)
+    starts = [*np.searchsorted(lengths, lows).tolist(), len(lengths)]
+    return tuple(np.array(numbers, dtype=np.int64) for numbers in (lows, highs, starts))
 
 
 class Matcher:
-    """Searches one set of texts for the neighbours of a set of queries."""
+    """Searches texts, which stand by length, for the neighbours of queries."""
 
     def __init__(
         self,
         settings: Settings,
         queries: Texts,
-        texts: Texts,
-        held: Postings,
+        corpus: Corpus,
         *,
         query_is_hypothesis: bool,
         same: bool = False,
     ) -> None:
+        texts = corpus.texts
         self.queries = queries
         self._settings = settings
         self._forward = query_is_hypothesis
-        self._task = Task(queries, texts, held, *length_classes(texts.lengths), same)
-        longest = max((int(side.lengths.max(initial=0)) for side in (queries, texts)), default=0)
+        lows, highs, starts = length_classes(texts.lengths)
+        self._task = Task(queries, texts, corpus.held, corpus.numbers, lows, highs, starts, same)
+        longest = max(int(side.lengths.max(initial=0)) for side in (queries, texts))
         self._logs = np.log(np.maximum(np.arange(longest + 3, dtype=np.float64), 1))
 
-    def best(self, span: range, to_beat: NDArray[np.float64] | None = None) -> Neighbours:
-        """The best text of each query of the span; where no text beats the given score, that score and -1."""
-        scores = np.zeros(len(span)) if to_beat is None else to_beat.copy()
-        partners = np.full(len(span), -1, dtype=np.int64)
+    def best(self, chosen: NDArray[np.int64], to_beat: NDArray[np.float64] | None = None) -> Neighbours:
+        """The best text of each chosen query; where no text beats the given score, that score and -1."""
+        scores = np.zeros(len(chosen)) if to_beat is None else to_beat.copy()
+        partners = np.full(len(chosen), -1, dtype=np.int64)
         rules = self._rules(collect=False)
 
-        def work(block: range, scratch: Scratch) -> None:
-            here = slice(block.start - span.start, block.stop - span.start)
-            search_best(block.start, self._task, rules, scratch, scores[here], partners[here])
+        def work(block: slice, scratch: Scratch) -> None:
+            search_best(chosen[block], self._task, rules, scratch, scores[block], partners[block])
 
-        in_blocks(self._blocks(span), self._scratch, work)
+        in_blocks(blocks(len(chosen)), self._scratch, work)
         return Neighbours(scores, partners)
 
-    def above(
-        self, threshold: float | int, span: range
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """All pairs above the threshold: queries, texts, scores."""
+    def above(self, threshold: float | int, chosen: NDArray[np.int64]) -> Pairs:
+        """All pairs above the threshold: places in `chosen`, texts, scores."""
         rules = self._rules(collect=True)
 
-        def work(block: range, scratch: Scratch) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-            return search_all(block.start, block.stop, float(threshold), self._task, rules, scratch)
+        def work(block: slice, scratch: Scratch) -> Pairs:
+            return search_all(chosen[block], float(threshold), self._task, rules, scratch)
 
-        parts = in_blocks(self._blocks(span), self._scratch, work)
+        parts = in_blocks(blocks(len(chosen)), self._scratch, work)
         nothing = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-        queries, texts, scores = (np.concatenate(arrays) for arrays in zip(nothing, *parts))
-        return queries, texts, scores
-
-    def _blocks(self, span: range) -> list[range]:
-        starts = range(span.start, span.stop, QUERIES_AT_ONCE)
-        return [range(start, min(start + QUERIES_AT_ONCE, span.stop)) for start in starts]
+        nums, texts, scores = (np.concatenate(arrays) for arrays in zip(nothing, *parts))
+        return np.repeat(np.arange(len(chosen)), nums), texts, scores
 
     def _rules(self, *, collect: bool) -> Rules:
         smoothing = SMOOTHINGS[self._settings.smoothing]
@@ -103,5 +105,5 @@ class Matcher:
             found_scores=np.zeros(num_texts),
             pair=np.zeros(4, dtype=np.int64),
             best=np.array([0.0, math.inf]),
-            state=np.zeros(5, dtype=np.int64),
+            state=np.zeros(7, dtype=np.int64),
         )

@@ -50,10 +50,14 @@ class Task(NamedTuple):
     queries: Texts
     texts: Texts
     postings: Postings
+    numbers: NDArray[np.int64]
+    """The number of each text; they stand by length, short ones first."""
     lows: NDArray[np.int64]
     """Classes of the texts' lengths: the shortest text of each class."""
     highs: NDArray[np.int64]
     """The longest text of each class; up to 3 tokens a class is one length."""
+    first_texts: NDArray[np.int64]
+    """Where each class starts among the texts, and where the last one ends."""
     same: bool
     """Whether queries and texts are the same, and a text is no neighbour of its own."""
 
@@ -79,10 +83,11 @@ class Scratch(NamedTuple):
     best: NDArray[np.float64]
     """The score to beat, and the score that nothing can beat."""
     state: NDArray[np.int64]
-    """The best partner; texts met, and found; slots of the hash table in use; matches left for texts not met."""
+    """The best partner; texts met, and found; slots of the hash table in use; matches left for texts not met, and
+    from which to which text they could matter."""
 
 
-PARTNER, MET, FOUND, SLOTS, LEFT = 0, 1, 2, 3, 4
+PARTNER, MET, FOUND, SLOTS, LEFT, FIRST, END = 0, 1, 2, 3, 4, 5, 6
 
 
 @compiled
@@ -143,8 +148,12 @@ def _log_to_reach(scratch):
 
 @compiled
 def _bound_unmet(query, order, matches, task, rules, scratch):
-    """Bound of every text that holds no longer n-gram of the query and so many of this order."""
-    length, highest = task.queries.lengths[query], NEVER
+    """Bound of every text that holds no longer n-gram of the query and so many of this order.
+
+    Keeps which texts, by their length, reach the best score: none others need to be met.
+    """
+    length, highest, to_reach = task.queries.lengths[query], NEVER, _log_to_reach(scratch)
+    first, end = task.first_texts[-1], 0
     for k in range(len(task.lows)):
         low, high = task.lows[k], task.highs[k]
         room = high if rules.query_is_hypothesis else low
@@ -156,6 +165,9 @@ def _bound_unmet(query, order, matches, task, rules, scratch):
         else:
             bound = _log_precisions(scratch.pair, low, rules) + _log_brevity(high, length)
         highest = max(highest, bound)
+        if bound >= to_reach:
+            first, end = min(first, task.first_texts[k]), task.first_texts[k + 1]
+    scratch.state[FIRST], scratch.state[END] = first, end
     return highest
 
 
@@ -170,6 +182,7 @@ def _fewest_needed(query, order, task, rules, scratch):
             high = middle
         else:
             low = middle + 1
+    _bound_unmet(query, order, task.queries.masses[query, order], task, rules, scratch)
     return low
 
 
@@ -227,8 +240,12 @@ def _meet(query, order, own, task, scratch, fewest):
     for k in np.argsort(sizes):
         if left < fewest:
             break
-        for at in range(postings.starts[grams[k]], postings.starts[grams[k] + 1]):
+        begin, stop = postings.starts[grams[k]], postings.starts[grams[k] + 1]
+        begin += np.searchsorted(postings.texts[begin:stop], scratch.state[FIRST])
+        for at in range(begin, stop):
             text = postings.texts[at]
+            if text >= scratch.state[END]:
+                break
             if scratch.order_met[text] == 0 and text != own:
                 scratch.order_met[text] = mark
                 scratch.matches[text] = 0
@@ -292,7 +309,7 @@ def _gather(query, order, first, task, rules, scratch):
 @compiled
 def _weigh(query, text, order, task, rules, scratch):
     """Count the matches of one pair, order by order, while it can reach the best score; take it if it does."""
-    if not rules.collect and scratch.best[0] >= scratch.best[1] and text > scratch.state[PARTNER] >= 0:
+    if not rules.collect and scratch.best[0] >= scratch.best[1] and task.numbers[text] > scratch.state[PARTNER] >= 0:
         return
     _cap_pair(query, text, order, task, scratch)
     for n in range(order, -1, -1):
@@ -308,11 +325,11 @@ def _weigh(query, text, order, task, rules, scratch):
         score = _score(scratch.pair, task.texts.lengths[text], task.queries.lengths[query], rules)
     if rules.collect:
         if score > scratch.best[0]:
-            scratch.found[scratch.state[FOUND]] = text
+            scratch.found[scratch.state[FOUND]] = task.numbers[text]
             scratch.found_scores[scratch.state[FOUND]] = score
             scratch.state[FOUND] += 1
-    elif score > scratch.best[0] or (score == scratch.best[0] and scratch.state[PARTNER] > text):
-        scratch.best[0], scratch.state[PARTNER] = score, text
+    elif score > scratch.best[0] or (score == scratch.best[0] and scratch.state[PARTNER] > task.numbers[text]):
+        scratch.best[0], scratch.state[PARTNER] = score, task.numbers[text]
 
 
 @compiled
@@ -320,7 +337,8 @@ def _search(query, task, rules, scratch):
     """Find the best text, or all above the threshold, for one query whose threshold is in `scratch.best`."""
     _open_query(query, task, scratch)
     own = query if task.same else -1
-    for order in range(ORDERS - 1, -1, -1):
+    top = ORDERS - 1 if task.queries.masses[query, 0] > 0 else -1  # a query without known tokens has no partner
+    for order in range(top, -1, -1):
         fewest = _fewest_needed(query, order, task, rules, scratch)
         first = scratch.state[MET]
         _meet(query, order, own, task, scratch, fewest)
@@ -337,29 +355,27 @@ def _search(query, task, rules, scratch):
 
 
 @compiled
-def search_best(first, task, rules, scratch, scores, partners):
-    """The best text of the queries from `first` on; `scores` holds the scores to beat."""
-    for k in range(len(scores)):
+def search_best(chosen, task, rules, scratch, scores, partners):
+    """The best text of each of the chosen queries; `scores` holds the scores to beat."""
+    for k in range(len(chosen)):
         scratch.best[0] = scores[k]
-        _search(first + k, task, rules, scratch)
+        _search(chosen[k], task, rules, scratch)
         scores[k], partners[k] = scratch.best[0], scratch.state[PARTNER]
 
 
 @compiled
-def search_all(first, last, threshold, task, rules, scratch):
-    """All pairs above the threshold: queries, texts, scores."""
-    size = 0
-    queries, texts, scores = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024, np.float64)
-    for query in range(first, last):
+def search_all(chosen, threshold, task, rules, scratch):
+    """All pairs above the threshold: how many each query has, the texts, the scores."""
+    size, nums = 0, np.zeros(len(chosen), np.int64)
+    texts, scores = np.empty(1024, np.int64), np.empty(1024, np.float64)
+    for at in range(len(chosen)):
         scratch.best[0] = threshold
-        _search(query, task, rules, scratch)
-        num_found = scratch.state[FOUND]
-        while size + num_found > len(queries):
-            queries = np.concatenate((queries, queries))
+        _search(chosen[at], task, rules, scratch)
+        nums[at] = scratch.state[FOUND]
+        while size + nums[at] > len(texts):
             texts = np.concatenate((texts, texts))
             scores = np.concatenate((scores, scores))
-        by_text = np.argsort(scratch.found[:num_found])
-        for k in by_text:
-            queries[size], texts[size], scores[size] = query, scratch.found[k], scratch.found_scores[k]
+        for k in np.argsort(scratch.found[: nums[at]]):
+            texts[size], scores[size] = scratch.found[k], scratch.found_scores[k]
             size += 1
-    return queries[:size].copy(), texts[:size].copy(), scores[:size].copy()
+    return nums, texts[:size].copy(), scores[:size].copy()

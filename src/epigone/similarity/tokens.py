@@ -37,6 +37,15 @@ class Tokens(NamedTuple):
     """Where each text starts in `ids`, and where the last one ends."""
 
 
+def by_length(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
+    """The same texts, short ones first, and the number that each had."""
+    lengths = np.diff(tokens.starts)
+    numbers = np.argsort(lengths, kind="stable")
+    starts = np.concatenate(([0], np.cumsum(lengths[numbers])))
+    moves = np.repeat(tokens.starts[numbers] - starts[:-1], lengths[numbers])
+    return Tokens(tokens.ids[np.arange(len(tokens.ids)) + moves], starts), numbers
+
+
 class Vocabulary:
     """Gives ids to tokens, and remembers them until it is closed."""
 
