@@ -2,11 +2,16 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from epigone.datasets import write_dataset
 from epigone.describe_command import Wanted, backend_of, dataset_of, run_describe, stage_of
@@ -273,3 +278,25 @@ def test_the_command_asks_a_model_and_shows_the_table(tmp_path: Path, capsys: py
     assert [d["categories"]["canned"]["num_labelled"] for d in datasets] == [6, 6]
     told = capsys.readouterr().err
     assert "mean top-1 BLEU, 13a, none, N = 9" in told and "conversations" in told
+
+
+def test_a_tokenizer_counts_tokens(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    made = tokenizers.Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()  # cuts off punctuation, which words between blanks do not
+    made.save(str(file))
+    texts = [m.content for c in talks(300) for m in c.messages]
+    found = described(tmp_path, dataset(tmp_path, "d", talks(300)), tokenizer=Input(str(file)))
+    assert found["tokenizer"] == "tokenizer.json"
+    assert found["datasets"][0]["num_tokens"] == sum(len(re.findall(r"\w+|[^\w\s]+", text)) for text in texts)
+    assert found["datasets"][0]["num_words"] < found["datasets"][0]["num_tokens"]
+
+
+def test_the_command_line_prints_one_object(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "runs", "d", talks(3))
+    command = [sys.executable, "-m", "epigone", "describe", source.id, "--root", str(tmp_path / "runs"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["datasets"][0]["num_conversations"] == 3 and done.stderr == ""
+    done = subprocess.run([*command[:4], "nowhere", *command[5:]], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and done.stdout == "" and "nowhere is no dataset" in done.stderr

@@ -13,7 +13,7 @@ from epigone.metrics.lengths import Lengths
 from epigone.records import Estimate
 from epigone.reporting.dots import short
 from epigone.reporting.panels import HEIGHT, WIDTH, Axes, share_axis, svg_of, y_domain
-from epigone.reporting.theme import INK, STYLES, TEXT_SIZE
+from epigone.reporting.theme import INK, SOFT_INK, STYLES, TEXT_SIZE
 from epigone.reporting.wording import amount, interval, number
 
 COLOURS = (STYLES["broad"].colour, STYLES["broad_replay"].colour)
@@ -23,7 +23,8 @@ _PAD = {"left": 46, "right": 14, "top": 32, "bottom": 42}
 _BAR_PAD = {"left": 10, "right": 22, "top": 30, "bottom": 30}
 _NAME, _BAR, _ROOM = 18, 12, 8
 _MOST_TICKS = 7
-_VALUE_ROOM = 50
+_VALUE_ROOM = 54
+_ROOM_WIDE = WIDTH - _BAR_PAD["left"] - _BAR_PAD["right"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,10 @@ def _range(edges: Sequence[int], place: int) -> str:
 
 
 def _nothing(axes: Axes) -> alt.Chart:
-    empty = alt.Chart(alt.Data(values=[{"x": 0, "y": 0}])).mark_point(opacity=0, aria=False)
-    return empty.encode(x=axes.x(), y=axes.y())
+    """The axes and a word."""
+    middle = alt.Data(values=[{"x": 0.5, "y": 0.025, "text": "there are none"}])
+    word = alt.Chart(middle).mark_text(fontSize=TEXT_SIZE, fontStyle="italic", color=SOFT_INK, aria=False)
+    return word.encode(x=axes.x(), y=axes.y(), text=alt.Text("text:N"))
 
 
 def draw_bars(title: str, rows: Sequence[Bars]) -> str:
@@ -104,8 +107,7 @@ def draw_bars(title: str, rows: Sequence[Bars]) -> str:
     height = inner + _BAR_PAD["top"] + _BAR_PAD["bottom"]
     known = [v for row in rows for e in row.shares if e for v in (e.value, e.high)]
     high, ticks = y_domain([*known, *(row.reference or 0.0 for row in rows)], "percent")[1:]
-    room = WIDTH - _BAR_PAD["left"] - _BAR_PAD["right"]
-    x_scale = alt.Scale(domain=[0, high], range=[0, room - _VALUE_ROOM], nice=False)
+    x_scale = alt.Scale(domain=[0, high], range=[0, _ROOM_WIDE - _VALUE_ROOM], nice=False)
     axes = Axes(
         x_scale,
         alt.Axis(values=ticks[:: 1 if len(ticks) < 6 else 2], title=None, format="~%", domain=False, ticks=False),
@@ -114,43 +116,43 @@ def draw_bars(title: str, rows: Sequence[Bars]) -> str:
     )
     layers = [_names(rows, step, axes)]
     for order in range(num_bars):
-        found = [
-            (step * i + _NAME + order * _BAR, row.shares[order])
-            for i, row in enumerate(rows)
-            if order < len(row.shares)
-        ]
-        layers += _bars(order, [(top, e) for top, e in found if e], [row.name for row in rows], axes)
+        found = [(step * i + _NAME + order * _BAR, row) for i, row in enumerate(rows) if order < len(row.shares)]
+        layers += _bars(order, [(top, row.name, e) for top, row in found if (e := row.shares[order])], axes)
     marks = [(step * i + _NAME, row.reference) for i, row in enumerate(rows) if row.reference is not None]
     if marks:
         layers.append(_ticks(marks, num_bars * _BAR, axes))
     return svg_of(layers, label=title, size=(WIDTH, height), padding=_BAR_PAD)
 
 
-def _bars(order: int, found: Sequence[tuple[int, Estimate]], names: Sequence[str], axes: Axes) -> list[alt.Chart]:
+def _bars(order: int, found: Sequence[tuple[int, str, Estimate]], axes: Axes) -> list[alt.Chart]:
     rows = [
         {
             "zero": 0, "x": e.value, "low": e.low, "high": e.high, "y": top + 1, "y2": top + _BAR - 1,
             "middle": top + _BAR / 2, "value": number(e.value), "wide": e.high > e.low,
-            "at": max(e.high, e.value), "text": f"{number(e.value)} {interval(e)}, n = {e.n:,}",
+            "text": f"{name}: {number(e.value)}{_spread(e)}, n = {e.n:,}",
         }
-        for top, e in found
+        for top, name, e in found
     ]  # fmt: skip
     if not rows:
         return []
     bar = alt.Chart(alt.Data(values=rows)).mark_rect(color=COLOURS[order], opacity=0.85)
     value = alt.Chart(alt.Data(values=rows)).mark_text(
-        align="left", baseline="middle", dx=6, fontSize=TEXT_SIZE, color=INK, aria=False
+        align="right", baseline="middle", fontSize=TEXT_SIZE, color=INK, aria=False
     )
     layers = [
         bar.encode(
             x=axes.x("zero"), x2=alt.X2("x"), y=axes.y(), y2=alt.Y2("y2"), description=alt.Description("text:N")
         ),
-        value.encode(x=axes.x("at"), y=axes.y("middle"), text=alt.Text("value:N")),
+        value.encode(x=alt.XValue(_ROOM_WIDE), y=axes.y("middle"), text=alt.Text("value:N")),
     ]
     if spread := [row for row in rows if row["wide"]]:
         rule = alt.Chart(alt.Data(values=spread)).mark_rule(color=INK, strokeWidth=1.2, opacity=0.8, aria=False)
         layers.append(rule.encode(x=axes.x("low"), x2=alt.X2("high"), y=axes.y("middle")))
     return layers
+
+
+def _spread(e: Estimate) -> str:
+    return f" {interval(e)}" if e.high > e.low else ""
 
 
 def _names(rows: Sequence[Bars], step: int, axes: Axes) -> alt.Chart:

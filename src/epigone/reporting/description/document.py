@@ -72,7 +72,7 @@ def _tiles(description: Description) -> list[tuple[str, list[tuple[str, str]]]]:
             curve = d.diversity[0]
             n = description.equal_amount or max(p.num_queries for p in curve.points)
             if point := curve.at(n):
-                amounts.append((f"mean top-1 BLEU, N = {n:,}", number(point.mean.value)))
+                amounts.append((f"mean top-1 BLEU ({curve.smoothing}), N = {n:,}", number(point.mean.value)))
         groups.append((d.label, amounts))
     return groups
 
