@@ -44,7 +44,9 @@ class Sources:
     gate: Gate = field(default_factory=Gate)
 
 
-def run_audit(sources: Sources, root: Path, *, num_workers: int, quiet: bool) -> tuple[dict[str, object], bool]:
+def run_audit(
+    sources: Sources, root: Path, *, num_workers: int, executor: str = "local", quiet: bool
+) -> tuple[dict[str, object], bool]:
     """Audit, and ask the gate: the JSON object, and whether the gate let it pass. Raises EpigoneError."""
     gate = sources.gate
     if gate.on_undecided not in ("fail", "pass"):
@@ -52,7 +54,7 @@ def run_audit(sources: Sources, root: Path, *, num_workers: int, quiet: bool) ->
     conditions = [parse(text) for text in gate.conditions]
     options = {k: v for k, v in vars(sources).items() if k != "gate"}
     console = Console(stderr=True, quiet=quiet)
-    outcome = execute(audit(**options), root, console, num_workers)
+    outcome = execute(audit(**options), root, console, num_workers, executor)
     folder = outcome.report.parent
     findings = read_record(folder / "findings.json", AuditFindings)
     checks = check(findings, conditions, "fail" if gate.on_undecided == "fail" else "pass")

@@ -25,6 +25,9 @@ app = typer.Typer(
 Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
 Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local.")
+]
 
 
 def commands() -> ModuleType:
@@ -35,14 +38,17 @@ def commands() -> ModuleType:
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help="A recipe of epigone.studies, e.g. testbed.")],
+    *,
     root: Root = Path("runs"),
     seeds: Annotated[int, typer.Option(help="Seeds of every arm (0: the recipe's own choice).")] = 0,
     scale: Annotated[str, typer.Option(help="full, or small for a try that measures nothing.")] = "full",
     workers: Workers = 2,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
-    outcome = commands().run_study(name, root, seeds=seeds, scale=scale, num_workers=workers, quiet=as_json)
+    options = {"seeds": seeds, "scale": scale, "num_workers": workers, "executor": executor}
+    outcome = commands().run_study(name, root, **options, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(outcome))
 
@@ -67,6 +73,7 @@ def audit(
     on_undecided: Annotated[str, typer.Option(help="What an undecided condition does: fail or pass.")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write the conditions' outcome here as JUnit XML.")] = None,
     workers: Workers = 2,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Audit recorded answers of real models: style, preference, imported scores, and what cannot be told."""
@@ -82,7 +89,7 @@ def audit(
         minimum_coverage=minimum_coverage,
         gate=command.Gate(fail_if or [], on_undecided, junit),
     )
-    found, passed = command.run_audit(sources, root, num_workers=workers, quiet=as_json)
+    found, passed = command.run_audit(sources, root, num_workers=workers, executor=executor, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
     if not passed:
@@ -113,6 +120,7 @@ def curate(
     name: Annotated[str, typer.Option(help="What the dataset is called.")] = "",
     root: Root = Path("runs"),
     workers: Workers = 2,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Raw dumps into one dataset, with a ledger of what was left out and why."""
@@ -128,6 +136,7 @@ def curate(
         amounts=amounts or [],
         seed=seed,
         name=name,
+        executor=executor,
     )
     told(command.run_curation(wanted, root, num_workers=workers, quiet=as_json), as_json)
 
@@ -233,10 +242,12 @@ def run(
     ],
     spec: Annotated[Path, typer.Argument(help="The stage's spec as JSON (see any artifact's spec.json).")],
     root: Root = Path("runs"),
+    workers: Workers = 1,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
-    """Run one stage from a spec file and print where its artifact is."""
-    folder = commands().run_stage(verb, spec, root)
+    """Run one stage from a spec file, and the stages in it that are missing; print where its artifact is."""
+    folder = commands().run_stage(verb, spec, root, num_workers=workers, executor=executor)
     typer.echo(json.dumps({"artifact": str(folder)}) if as_json else str(folder))
 
 

@@ -14,20 +14,23 @@ from rich.table import Table
 from epigone import discover
 from epigone.errors import SpecError
 from epigone.executors.local import Local
-from epigone.interfaces import StageSpec
+from epigone.executors.ray import Ray
+from epigone.interfaces import Executor, StageSpec
 from epigone.spec import Resolver, read_stage
 from epigone.store import Store, verify
 from epigone.study import Outcome, Study, TimeLeft, plan, run
 
 
-def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int, quiet: bool) -> dict[str, object]:
+def run_study(
+    name: str, root: Path, *, seeds: int, scale: str, num_workers: int, executor: str = "local", quiet: bool
+) -> dict[str, object]:
     """Run a study and say where its report is. Raises EpigoneError."""
     recipe = discover.recipe(name)
     if "seeds" not in inspect.signature(recipe).parameters:
         raise SpecError(f"the study {name!r} has a command of its own: epigone {name}")
     study = recipe(seeds=seeds, scale=scale)
     assert isinstance(study, Study)
-    outcome = execute(study, root, Console(stderr=True, quiet=quiet), num_workers)
+    outcome = execute(study, root, Console(stderr=True, quiet=quiet), num_workers, executor)
     return {
         "report": str(outcome.report),
         "num_stages": outcome.num_stages,
@@ -38,13 +41,23 @@ def run_study(name: str, root: Path, *, seeds: int, scale: str, num_workers: int
     }
 
 
-def execute(study: Study, root: Path, console: Console, num_workers: int) -> Outcome:
+def executor_of(text: str, root: Path, num_workers: int) -> Executor:
+    """What --executor says: local, ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run)."""
+    name, _, address = text.partition(":")
+    if text == "local":
+        return Local(str(root), num_workers)
+    if name == "ray":
+        return Ray(str(root), address, num_cpus=num_workers)
+    raise SpecError(f"--executor {text}: there is local, ray, ray:HOST:PORT and ray:local")
+
+
+def execute(study: Study, root: Path, console: Console, num_workers: int, executor: str = "local") -> Outcome:
     """Run what is missing of a study, with its progress on the console."""
-    store = Store(root)
+    store, where = Store(root), executor_of(executor, root, num_workers)
     missing = plan(study, store).missing
     try:
         with _progress(console, missing, num_workers) as on_event:
-            outcome = run(study, store, Local(str(root), num_workers), on_event)
+            outcome = run(study, store, where, on_event)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where this one stopped")
         raise
@@ -52,14 +65,14 @@ def execute(study: Study, root: Path, console: Console, num_workers: int) -> Out
     return outcome
 
 
-def build(stage: StageSpec, root: Path, console: Console, num_workers: int) -> Path:
+def build(stage: StageSpec, root: Path, console: Console, num_workers: int, executor: str = "local") -> Path:
     """Run what is missing of one artifact and of those that it is made from, with progress; returns its folder."""
     store = Store(root)
     missing = plan(Study(stage.slug, stage), store).missing
     if missing:
         try:
             with _progress(console, missing, num_workers) as on_event:
-                Local(str(root), num_workers).run(missing, on_event)
+                executor_of(executor, root, num_workers).run(missing, on_event)
         except KeyboardInterrupt:
             console.print("interrupted; the same command goes on where this one stopped")
             raise
@@ -126,13 +139,13 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(f"{_minutes(outcome.wall_seconds)} min. Report: {outcome.report}", highlight=False, soft_wrap=True)
 
 
-def run_stage(verb: str, spec: Path, root: Path) -> Path:
+def run_stage(verb: str, spec: Path, root: Path, *, num_workers: int = 1, executor: str = "local") -> Path:
     """Run one stage from its spec file, and the stages nested in it that are missing."""
     stage = read_stage(spec, verb)
     store = Store(root)
     missing = plan(Study(verb, stage), store).missing
     if missing:
-        Local(str(root), 1).run(missing, lambda event, which: None)
+        executor_of(executor, root, num_workers).run(missing, lambda event, which: None)
     return store.path(stage)
 
 

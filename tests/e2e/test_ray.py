@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from epigone.commands import executor_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors import ray as executor_module
 from epigone.executors.local import Local
@@ -88,6 +89,17 @@ def nodes() -> Iterator[Nodes]:
         made.cluster.shutdown()
         patch.undo()
     assert ray_processes() <= before, "Ray's processes outlive the tests"
+
+
+@pytest.fixture(scope="module")
+def address(nodes: Nodes) -> Iterator[str]:
+    """Two nodes, and one connection that all tests share, so that the cluster keeps its processes between them."""
+    import ray
+
+    found = nodes.have_two()
+    ray.init(address=found, log_to_driver=False, logging_level="ERROR")
+    yield found
+    ray.shutdown()
 
 
 @dataclass(frozen=True)
@@ -188,25 +200,20 @@ def made_up_dump(path: Path, num_rows: int, seed: int) -> Input:
     return Input(str(path))
 
 
+def plain(spec: object) -> object:
+    """A spec as the JSON of a spec file, inputs written out."""
+    if isinstance(spec, Input):
+        return {"file": spec.path}
+    if isinstance(spec, tuple):
+        return [plain(part) for part in spec]
+    if not is_dataclass(spec):
+        return spec
+    stage = {"stage": type(spec).__module__.rpartition(".")[2]} if hasattr(spec, "kind") else {}
+    return stage | {field.name: plain(getattr(spec, field.name)) for field in fields(spec)}
+
+
 def curated(dump: Input, name: str) -> Curate:
     return Curate(dump, Component.of("formats", "messages"), (Component.of("curation", "duplicates"),), name)
-
-
-def test_files_documents_and_queries_give_the_bytes_of_one_machine(nodes: Nodes, tmp_path: Path) -> None:
-    build_tokenizer([]).save(str(tmp_path / "tokenizer.json"))
-    targets: list[StageSpec] = []
-    for n in range(2):
-        dump = made_up_dump(tmp_path / f"dump{n}.jsonl", 200, seed=n)
-        documents = tmp_path / f"documents{n}.jsonl"
-        documents.write_text("".join(f'{{"id": "{i}", "text": "what is the number {i * i} ?"}}\n' for i in range(99)))
-        tokenizer = Input(str(tmp_path / "tokenizer.json"))
-        targets += [curated(dump, f"file{n}"), Tokenize(Input(str(documents)), tokenizer, 32, name=f"documents{n}")]
-    targets += [sharded_search(targets[0], 2), sharded_search(Input(dump.path), 2, against=targets[0], name="against")]
-    there = run(Ray(str(tmp_path / "ray"), nodes.have_two()), *targets)
-    assert sorted(there) == sorted(run(Local(str(tmp_path / "local")), *targets))
-    assert len(there) == 2 * 12
-    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
-    assert len(contents(tmp_path / "ray")) > 40
 
 
 def test_a_node_killed_half_way_changes_no_byte(nodes: Nodes, tmp_path: Path) -> None:
@@ -247,8 +254,26 @@ def test_a_node_killed_half_way_changes_no_byte(nodes: Nodes, tmp_path: Path) ->
     assert len(scores) > 300 and len(np.unique(scores)) > 100, "the made-up queries are too much alike to tell"
 
 
-def test_failures_are_named_and_the_rest_goes_on(nodes: Nodes, tmp_path: Path) -> None:
-    ray = Ray(str(tmp_path), nodes.have_two(), num_restarts=1)
+@pytest.mark.slow
+def test_files_documents_and_queries_give_the_bytes_of_one_machine(address: str, tmp_path: Path) -> None:
+    build_tokenizer([]).save(str(tmp_path / "tokenizer.json"))
+    targets: list[StageSpec] = []
+    for n in range(2):
+        dump = made_up_dump(tmp_path / f"dump{n}.jsonl", 200, seed=n)
+        documents = tmp_path / f"documents{n}.jsonl"
+        documents.write_text("".join(f'{{"id": "{i}", "text": "what is the number {i * i} ?"}}\n' for i in range(99)))
+        tokenizer = Input(str(tmp_path / "tokenizer.json"))
+        targets += [curated(dump, f"file{n}"), Tokenize(Input(str(documents)), tokenizer, 32, name=f"documents{n}")]
+    targets += [sharded_search(targets[0], 2), sharded_search(Input(dump.path), 2, against=targets[0], name="against")]
+    there = run(Ray(str(tmp_path / "ray"), address), *targets)
+    assert sorted(there) == sorted(run(Local(str(tmp_path / "local")), *targets))
+    assert len(there) == 2 * 12
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert len(contents(tmp_path / "ray")) > 40
+
+
+def test_failures_are_named_and_the_rest_goes_on(address: str, tmp_path: Path) -> None:
+    ray = Ray(str(tmp_path), address, num_restarts=1)
     broken = [Step(f"broken-{fail}", fail=fail) for fail in ("data", "bug", "die")]
     with pytest.raises(WorkError) as caught:
         run(ray, Step("reader", (broken[0],)), *broken, Step("two", (Step("one"),)))
@@ -257,17 +282,17 @@ def test_failures_are_named_and_the_rest_goes_on(nodes: Nodes, tmp_path: Path) -
     assert sorted(p.name.split("--")[0] for p in tmp_path.glob("steps/*")) == ["one", "two"]
 
 
-def test_a_full_disk_stops_the_rest(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_rest(address: str, tmp_path: Path) -> None:
     full = [Step(f"full{n}", fail="disk", effort=9.0) for n in range(6)]
     with pytest.raises(WorkError, match="disk full") as caught:
-        run(Ray(str(tmp_path), nodes.have_two()), *full, Step("small"))
+        run(Ray(str(tmp_path), address), *full, Step("small"))
     assert str(caught.value).count("disk full") <= 2  # those that ran already when the first one failed
     assert not list(tmp_path.glob("steps/*"))
 
 
-def test_an_interrupted_run_stops_its_tasks_and_goes_on(nodes: Nodes, tmp_path: Path) -> None:
+def test_an_interrupted_run_stops_its_tasks_and_goes_on(address: str, tmp_path: Path) -> None:
     step = Step("slow", fail="hang once")
-    ray = Ray(str(tmp_path), nodes.have_two())
+    ray = Ray(str(tmp_path), address)
 
     def interrupt(event: str, stage: StageSpec) -> None:
         wait_for(lambda: list(tmp_path.glob(".staging/steps/slow--*/*.pid")))
@@ -281,10 +306,32 @@ def test_an_interrupted_run_stops_its_tasks_and_goes_on(nodes: Nodes, tmp_path: 
     assert not list(tmp_path.glob(".staging/run-*"))
 
 
+@pytest.mark.slow
+def test_the_command_line_interrupted_on_a_cluster_of_its_own_leaves_nothing_behind(tmp_path: Path) -> None:
+    search = sharded_search(curated(made_up_dump(tmp_path / "dump.jsonl", 400, seed=5), "made-up"), 3)
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(plain(search)))
+    root = tmp_path / "ray"
+    command = [sys.executable, "-m", "epigone", "run", "neighbours", str(spec), "--root", str(root), "--json"]
+    command += ["--executor", "ray:local"]
+    before = ray_processes()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: list(root.glob(".staging/*/*/")))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in said, said
+    wait_for(lambda: ray_processes() <= before)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"artifact": str(Store(root).folder(search))}
+    run(Local(str(tmp_path / "local")), search)
+    assert contents(root) == contents(tmp_path / "local")
+    wait_for(lambda: ray_processes() <= before)
+
+
 def test_a_cluster_that_cannot_run_a_stage_is_told_of(
-    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = nodes.have_two()
     with pytest.raises(WorkError, match=r"steps/one--\w+: no node with 4 CPUs"):
         run(Ray(str(tmp_path), address, num_cpus_per_stage=4, wait_seconds=0.5), Step("one"))
 
@@ -299,6 +346,9 @@ def test_a_cluster_that_cannot_run_a_stage_is_told_of(
 
 
 def test_wrong_options_are_told_of_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SpecError, match="there is local, ray, ray:HOST:PORT and ray:local"):
+        executor_of("rya", tmp_path, 2)
+    assert executor_of("ray:head:6379", tmp_path, 2) == Ray(str(tmp_path), "head:6379", num_cpus=2)
     with pytest.raises(SpecError, match="HOST:PORT of the head node"):
         run(Ray(str(tmp_path), "ray://head:10001"), Step("one"))
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -73,11 +73,11 @@ class Ray:
 
     @contextmanager
     def _connected(self, ray: ModuleType) -> Generator[None, None, None]:
+        if self.address.startswith("ray://"):
+            raise SpecError(f"Ray address {self.address}: give HOST:PORT of the head node, as `ray start` prints it")
         if ray.is_initialized():  # by the caller, who also ends it
             yield
             return
-        if self.address.startswith("ray://"):
-            raise SpecError(f"Ray address {self.address}: give HOST:PORT of the head node, as `ray start` prints it")
         options: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self.address == "local":
             options |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": self.num_cpus or None}
