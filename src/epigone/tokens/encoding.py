@@ -26,8 +26,8 @@ from epigone.tokens.sources import Row, Source, characters_of
 Numbers = Int[np.ndarray, "_"]
 """Of documents, or one a document."""
 
-SHARD_CHARACTERS = 1 << 22
-"""About so much text is encoded, and written, at a time: a million tokens."""
+SHARD_CHARACTERS = 1 << 21
+"""About so much text is encoded, and written, at a time: half a million tokens."""
 CHARACTERS_A_TOKEN = 4
 """The first guess at how much text an amount of tokens needs; a guess that was too low costs one more pass."""
 
