@@ -23,9 +23,8 @@ app = typer.Typer(
 )
 
 Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
-
 Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 ExecutorName = Annotated[
     str, typer.Option("--executor", help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local.")
 ]
@@ -98,6 +97,143 @@ def audit(
 
 
 @app.command()
+def curate(
+    *,
+    dumps: Annotated[
+        list[str], typer.Argument(help="Raw dumps or datasets: PATH, or FORMAT=PATH where it cannot be told.")
+    ],
+    format: Annotated[str, typer.Option(help="The dumps' format; without it, it is told from their content.")] = "",
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME:option=value,..., in this order; none for none. Without it: duplicates."),
+    ] = None,
+    evaluation: Annotated[
+        list[str] | None, typer.Option(help="Evaluation prompts; conversations that ask one are dropped.")
+    ] = None,
+    salvage: Annotated[bool, typer.Option(help="Keep what is whole of a damaged file, and count the loss.")] = False,
+    mixture: Annotated[str, typer.Option(help="A named mixture of the dumps, e.g. sharegpt-mix.")] = "",
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.json that counts a mixture's tokens; else words.")] = "",
+    amounts: Annotated[
+        list[str] | None, typer.Option(help="Token budgets to tell, each within the next: 0.3M 1M 20M.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Orders a mixture.")] = 0,
+    name: Annotated[str, typer.Option(help="What the dataset is called.")] = "",
+    root: Root = Path("runs"),
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Raw dumps into one dataset, with a ledger of what was left out and why."""
+    command = discover.load("epigone.curate_command")
+    wanted = command.Wanted(
+        dumps=dumps,
+        format=format,
+        filters=filter or [],
+        evaluation=evaluation or [],
+        salvage=salvage,
+        mixture=mixture,
+        tokenizer=tokenizer,
+        amounts=amounts or [],
+        seed=seed,
+        name=name,
+    )
+    told(command.run_curation(wanted, root, num_workers=workers, quiet=as_json), as_json)
+
+
+@app.command()
+def mix(
+    *,
+    parts: Annotated[list[str], typer.Argument(help="Datasets: runs/datasets/NAME--HASH, or PART=FOLDER.")],
+    weight: Annotated[list[float] | None, typer.Option(help="Share of each part, in their order; else all.")] = None,
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.json of the student; without it, words count.")] = "",
+    amounts: Annotated[
+        list[str] | None, typer.Option(help="Token budgets to tell, each within the next: 0.3M 1M 20M.")
+    ] = None,
+    go_on: Annotated[bool, typer.Option(help="Go on with the others where a part runs out.")] = False,
+    seed: Annotated[int, typer.Option(help="Orders every part.")] = 0,
+    name: Annotated[str, typer.Option(help="What the mixture is called.")] = "",
+    root: Root = Path("runs"),
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Mix datasets by weight, so that every beginning keeps the weights."""
+    command = discover.load("epigone.curate_command")
+    options = {"tokenizer": tokenizer, "amounts": amounts or [], "seed": seed, "go_on": go_on, "name": name}
+    told(command.run_mix(parts, weight or [], root, **options, num_workers=workers, quiet=as_json), as_json)
+
+
+@app.command()
+def tokenize(
+    source: Annotated[Path, typer.Argument(help="A dataset (runs/datasets/NAME--HASH) or a file of documents.")],
+    *,
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer.json, or the folder that holds it.")],
+    template: Annotated[str, typer.Option(help="special_tokens, koala, chatml or jinja.")] = "special_tokens",
+    template_option: Annotated[
+        list[str] | None, typer.Option(help="An option of the template, e.g. system=fold; may be given several times.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Tokens of a block.")] = 2048,
+    packing: Annotated[str, typer.Option(help="documents, or chop: the authors' stream.")] = "documents",
+    max_tokens: Annotated[str, typer.Option(help="About so many tokens, e.g. 20M (0: all).")] = "0",
+    amounts: Annotated[
+        list[str] | None, typer.Option(help="Several amounts, e.g. 0.3M 20M 150M, each part of the next.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Orders the documents.")] = 0,
+    order: Annotated[str, typer.Option(help="permuted, or as_is: the order in which they stand.")] = "permuted",
+    document_end: Annotated[str, typer.Option(help="The control token behind a plain document.")] = "<|end|>",
+    model: Annotated[Path | None, typer.Option(help="The model's config.json: its positions are checked.")] = None,
+    max_positions: Annotated[int, typer.Option(help="Or its positions themselves (0: not known).")] = 0,
+    name: Annotated[str, typer.Option(help="What the blocks are called (default: as the source).")] = "",
+    root: Root = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Tokenize a dataset or documents into packed blocks, in one amount or several nested ones."""
+    command = discover.load("epigone.tokenize_command")
+    wanted = command.Wanted(
+        source=source,
+        tokenizer=tokenizer,
+        template=template,
+        template_options=template_option or [],
+        length=length,
+        packing=packing,
+        amounts=amounts or [max_tokens],
+        seed=seed,
+        order=order,
+        document_end=document_end,
+        model=model,
+        max_positions=max_positions,
+        name=name,
+    )
+    found = command.run_tokenize(wanted, root, quiet=as_json)
+    told(found, as_json)
+
+
+@app.command()
+def describe(
+    dataset: Annotated[Path, typer.Argument(help="A dataset's folder, e.g. runs/datasets/NAME--HASH.")],
+    other: Annotated[Path | None, typer.Argument(help="Another one, to stand beside it.")] = None,
+    *,
+    tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json that counts tokens; else words.")] = None,
+    labels: Annotated[list[Path] | None, typer.Option(help="Labels from the sorting page; several times.")] = None,
+    ask: Annotated[str, typer.Option(help="A backend that sorts the sample: NAME,option=value,...")] = "",
+    sample: Annotated[int, typer.Option(help="Queries to be sorted into categories.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="Draws the samples.")] = 0,
+    max_queries: Annotated[int, typer.Option(help="The most queries of the diversity curve.", min=2)] = 50_000,
+    queries: Annotated[str, typer.Option(help="Whose nearest others are looked for: first or all.")] = "first",
+    smoothing: Annotated[list[str] | None, typer.Option(help="BLEU's smoothing: none, exp, floor.")] = None,
+    root: Root = Path("runs"),
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Describe a dataset, or two side by side: counts, lengths, diversity, languages, categories, samples."""
+    command = discover.load("epigone.describe_command")
+    wanted = command.Wanted(
+        dataset, other, tokenizer, labels or [], ask, sample, seed, max_queries, queries, smoothing or []
+    )
+    found = command.run_describe(wanted, root, num_workers=workers, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+
+
+@app.command()
 def run(
     verb: Annotated[
         str, typer.Argument(help="A stage: simulate, collect, curate, tokenize, train, generate, evaluate, judge.")
@@ -116,12 +252,19 @@ def run(
 @app.command()
 def show(
     artifact: Annotated[Path, typer.Argument(help="An artifact's folder.")],
+    *,
     rows: Annotated[int, typer.Option(help="How many records.")] = 3,
     skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
+    row: Annotated[
+        int | None, typer.Option(help="Of blocks: only this one (from 0), its text by mask and segment.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Of a dataset: only what was dropped for this reason.")] = "",
+    by_page: Annotated[bool, typer.Option(help="Of a dataset: page after page, not the first alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look into an artifact: spec, counts, records; blocks with their loss mask in colour."""
-    commands().show_artifact(artifact, num_rows=rows, skip=skip, as_json=as_json)
+    """Look into an artifact: spec, counts, records; of a dataset kept and dropped side by side; blocks in colour."""
+    wanted = {"num_rows": rows, "skip": skip, "row": row, "reason": reason, "by_page": by_page}
+    discover.load("epigone.show_command").show_artifact(artifact, **wanted, as_json=as_json)
 
 
 @app.command()
@@ -133,17 +276,29 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
-SEVERAL = ("--student", "--judgments", "--scores", "--fail-if")
-"""Options of `audit` that take several values, also behind one another, as a shell's * gives them."""
+def told(outcome: dict[str, object], as_json: bool) -> None:
+    """An outcome for machines: people have seen it already, on standard error."""
+    if as_json:
+        typer.echo(json.dumps(outcome, ensure_ascii=False))
+
+
+SEVERAL = {
+    "audit": ("--student", "--judgments", "--scores", "--fail-if"),
+    "curate": ("--amounts",),
+    "mix": ("--amounts", "--weight"),
+    "tokenize": ("--amounts",),
+}
+"""Options by verb that take several values, also behind one another, as a shell's * gives them."""
 
 
 def one_by_one(arguments: list[str]) -> list[str]:
     """`--student a b` as `--student a --student b`, which is what the parser reads."""
+    several = SEVERAL.get(arguments[0], ()) if arguments else ()
     told: list[str] = []
     option = ""
     for argument in arguments:
         if argument.startswith("-") and argument != "-":
-            option = argument if argument in SEVERAL else ""
+            option = argument if argument in several else ""
         elif option and told[-1] != option:
             told.append(option)
         told.append(argument)
@@ -154,7 +309,7 @@ def main() -> None:
     """Entry point: errors as one clear message and an exit code."""
     arguments = sys.argv[1:]
     try:
-        app(args=one_by_one(arguments) if arguments[:1] == ["audit"] else arguments)
+        app(args=one_by_one(arguments))
     except EpigoneError as error:
         typer.echo(f"epigone: {error}", err=True)
         sys.exit(error.exit_code)

@@ -4,26 +4,21 @@ In: parsed arguments. Out: plain values for `--json`; progress on standard error
 """
 
 import inspect
-import json
-import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from epigone import discover
-from epigone.errors import ArtifactError, SpecError
+from epigone.errors import SpecError
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
 from epigone.interfaces import Executor, StageSpec
 from epigone.spec import Resolver, read_stage
 from epigone.store import Store, verify
 from epigone.study import Outcome, Study, TimeLeft, plan, run
-from epigone.tokens.packing import load_blocks
 
 
 def run_study(
@@ -68,6 +63,20 @@ def execute(study: Study, root: Path, console: Console, num_workers: int, execut
         raise
     _print_outcome(outcome, console)
     return outcome
+
+
+def build(stage: StageSpec, root: Path, console: Console, num_workers: int, executor: str = "local") -> Path:
+    """Run what is missing of one artifact and of those that it is made from, with progress; returns its folder."""
+    store, where = Store(root), executor_of(executor, root, num_workers)
+    missing = plan(Study(stage.slug, stage), store).missing
+    if missing:
+        try:
+            with _progress(console, missing, num_workers) as on_event:
+                where.run(missing, on_event)
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on where this one stopped")
+            raise
+    return store.path(stage)
 
 
 class _progress:  # noqa: N801 (a context)
@@ -146,56 +155,3 @@ def verify_root(root: Path) -> dict[str, int]:
         raise SpecError(f"there is no folder {root}; give the root of the artifacts with --root")
     folders = sorted(done.parent for done in root.glob("*/*/DONE"))
     return {"num_artifacts": len(folders), "num_files": sum(verify(folder) for folder in folders)}
-
-
-def show_artifact(folder: Path, *, num_rows: int, skip: int, as_json: bool) -> None:
-    """Print an artifact's spec, counts and some records. Raises ArtifactError where it is none."""
-    if not (folder / "DONE").exists():
-        raise ArtifactError(f"{folder} is no artifact (no DONE file); give a folder such as runs/scores/NAME--HASH")
-    parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "summary")}
-    rows = _records(folder, num_rows, skip)
-    if as_json:
-        sys.stdout.write(json.dumps(parts | {"records": rows}) + "\n")
-        return
-    console = Console()
-    console.print_json(json.dumps(parts))
-    for row in rows:
-        console.rule()
-        console.print_json(json.dumps(row))
-    if (folder / "tokens.npy").exists():
-        _show_blocks(folder, num_rows, skip, console)
-
-
-def _records(folder: Path, num_rows: int, skip: int) -> list[object]:
-    path = folder / "records.jsonl"
-    if not path.exists():
-        return []
-    with path.open() as handle:
-        return [json.loads(line) for line in islice(handle, skip, skip + num_rows)]
-
-
-def _show_blocks(folder: Path, num_rows: int, skip: int, console: Console) -> None:
-    """Blocks token by token: what is learnt in green, what is only read in grey, a bar at every border of documents."""
-    spec = json.loads((folder / "spec.json").read_text())["spec"]
-    tokenizer = _tokenizer_of(folder, cast(dict[str, str], spec["tokenizer"]))
-    blocks = load_blocks(folder)
-    for row in range(skip, min(skip + num_rows, len(blocks))):
-        console.rule(f"block {row}")
-        previous = 0
-        for token, learnt, segment in zip(
-            blocks.tokens[row], blocks.loss_mask[row], blocks.segment_ids[row], strict=True
-        ):
-            if segment != previous:
-                console.print(" | ", style="bold", end="")
-            previous = segment
-            if segment:
-                console.print(
-                    tokenizer(int(token)) + " ", style="green" if learnt else "bright_black", end="", markup=False
-                )
-        console.print()
-
-
-def _tokenizer_of(folder: Path, source: dict[str, str]) -> Callable[[int], str]:
-    path = folder.parent.parent / source["artifact"] / source["path"] if "artifact" in source else Path(source["file"])
-    words = {number: word for word, number in json.loads(path.read_text())["model"]["vocab"].items()}
-    return lambda token: words.get(token, str(token))

@@ -26,9 +26,9 @@ def find(folder: str, name: str) -> type:
     return _outside(name) if ":" in name else component_of(_module(folder, name))
 
 
-def recipe(name: str) -> Callable[..., object]:
-    """The function of `studies/<name>.py` that bears its name. Raises SpecError with what there is."""
-    return getattr(_module("studies", name), name)
+def recipe(name: str, folder: str = "studies") -> Callable[..., object]:
+    """The function of `FOLDER/NAME.py` that bears its name. Raises SpecError with what there is."""
+    return getattr(_module(folder, name), name)
 
 
 def load(module: str) -> ModuleType:

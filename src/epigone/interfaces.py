@@ -3,9 +3,10 @@
 `tests/contracts/` walks the folders and checks every component against these.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from epigone.records import (
     Claim,
@@ -46,8 +47,15 @@ class LikelihoodModel(LanguageModel, Protocol):
 class Format(Protocol):
     """A raw dump -> Conversations. Rows that cannot be read come back as Drops with a reason."""
 
-    def read(self, path: Path) -> Iterator[Conversation | Drop]:
-        """Rows in file order. Raises DataError where the file as a whole is not of this format."""
+    def fits(self, path: Path) -> bool:
+        """Whether the file's beginning looks like this format; never raises."""
+        ...
+
+    def read(self, path: Path, notes: Counter[str] | None = None) -> Iterator[Conversation | Drop]:
+        """Rows in file order. Raises DataError where the file as a whole is not of this format.
+
+        What was repaired or passed over without a Drop is counted in `notes`, by its name.
+        """
         ...
 
 
@@ -144,12 +152,27 @@ class Judge(Protocol):
         ...
 
 
+class Piece(NamedTuple):
+    """A stretch of what a chat template writes: text, or one control token by its name (`<|end|>`)."""
+
+    text: str
+    is_control: bool = False
+    is_learnt: bool = False
+
+
 @runtime_checkable
 class ChatTemplate(Protocol):
-    """Messages -> token ids and the mask of what is learnt."""
+    """Messages -> what a model reads, piece by piece, each with whether it is learnt. Needs no tokenizer."""
 
-    def encode(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
-        """Token ids and, of the same length, True where the loss counts (assistant's words and the end token)."""
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        """The whole conversation; learnt are the assistant's words and the end that closes them.
+
+        Raises SpecError for what the template cannot say.
+        """
+        ...
+
+    def prompt(self, messages: Sequence[Message]) -> list[Piece]:
+        """What a model reads before it answers, cut as in `pieces`. Raises SpecError for what cannot be said."""
         ...
 
 

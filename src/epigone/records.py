@@ -125,6 +125,18 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedConversation:
+    """A Drop beside the conversation that it left out; `messages` is empty where no conversation could be read."""
+
+    id: str
+    reason: str
+    detail: str
+    filter: str
+    messages: tuple[Message, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One question of a benchmark. `answers` are all accepted texts; `options` the choices, `label` the right one."""
 

@@ -14,18 +14,21 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 import types
 import typing
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar, cast
 
 import epigone
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
+from epigone.streams import url_of
 
 T = TypeVar("T")
 
@@ -41,7 +44,7 @@ class Store:
         """Where a stage's artifact, or an Input inside one, lies. Raises ArtifactError where it does not exist yet."""
         if isinstance(source, Input):
             path = Path(source.path) if source.of is None else self.path(source.of) / source.path
-            if not path.exists():
+            if not path.exists() and not (source.of is None and url_of(path)):
                 raise ArtifactError(f"there is no {path}; check the path, or build its artifact first")
             return path
         if not isinstance(source, Artifact) and not is_stage(source):
@@ -84,8 +87,8 @@ class Store:
             raise ArtifactError(f"{folder} exists without DONE, which epigone never leaves; move it away and run again")
         staging = self.root / ".staging" / self.resolver.id(spec)
         staging.mkdir(parents=True, exist_ok=True)
-        for leftover in staging.rglob("*.partial"):  # a write that was cut off: not a file of the artifact
-            leftover.unlink()
+        for leftover in list(staging.rglob("*.partial")):  # a write that was cut off: not a file of the artifact
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         self._fill(spec, staging)
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging.rename(folder)
@@ -185,9 +188,38 @@ def write_text(path: Path, text: str | bytes) -> None:
 
 def write_records(path: Path, rows: Iterable[object]) -> int:
     """Dataclass rows as JSON lines, in order; returns how many."""
-    lines = [json.dumps(dataclasses.asdict(row), ensure_ascii=False) for row in rows]  # pyright: ignore[reportArgumentType]
-    write_text(path, "".join(line + "\n" for line in lines))
-    return len(lines)
+    with RecordWriter(path) as writer:
+        for row in rows:
+            writer.write(row)
+    return writer.num_rows
+
+
+class RecordWriter:
+    """Dataclass rows as JSON lines, one by one; the file appears whole, once the block is left without an error."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.num_rows = 0
+        self._partial = path.with_name(path.name + ".partial")
+        self._handle = self._partial.open("w", encoding="utf-8")
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._handle as handle:
+            if kind is not None:
+                return
+            handle.flush()
+            os.fsync(handle.fileno())
+        self._partial.rename(self.path)
+
+    def write(self, row: object) -> None:
+        """Add one row."""
+        line = json.dumps(dataclasses.asdict(row), ensure_ascii=False)  # pyright: ignore[reportArgumentType]
+        self._handle.write(line + "\n")
+        self.num_rows += 1
 
 
 def read_records(path: Path, cls: type[T]) -> list[T]:

@@ -1,6 +1,7 @@
 """Every component of every folder, found by its file: one documented frozen dataclass that fits its Protocol."""
 
 import ast
+import gzip
 import importlib
 import inspect
 import re
@@ -8,6 +9,7 @@ import re
 import pytest
 
 from epigone import discover, interfaces
+from epigone.errors import DataError
 from epigone.records import Document, Drop
 
 PROTOCOLS = {
@@ -21,6 +23,7 @@ PROTOCOLS = {
     "recordings.scores": interfaces.ScoreFormat,
     "toxicity": interfaces.ToxicityScorer,
     "stages": interfaces.StageSpec,
+    "tokens.templates": interfaces.ChatTemplate,
 }
 COMPONENTS = [(folder, name) for folder in PROTOCOLS for name in discover.names(folder)]
 
@@ -90,23 +93,46 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     folder, cls = component
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
-    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith("recordings."):
+    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith(
+        ("recordings.", "tokens.")
+    ):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
 
 
 @pytest.mark.parametrize("name", discover.names("formats"))
 def test_every_format_reads_a_file_and_keeps_a_ledger(name: str, tmp_path) -> None:
-    """A row of a strange shape comes back as a Drop, one a row; nothing vanishes."""
+    """A row of a strange shape comes back as a Drop, one a row; nothing vanishes. What holds no rows is refused."""
     path = tmp_path / "strange.jsonl"
     path.write_text('{"id": "a", "strange": 1}\n\n{"id": "b"}\n')
-    found = list(discover.make("formats", name, {}).read(path))
-    assert [(type(row), row.id) for row in found] == [(Drop, "a"), (Drop, "b")]
+    component = discover.make("formats", name, {})
+    assert not component.fits(path)
+    if name in ("dataset", "discord", "parquet", "super_natural_instructions"):  # one object, one table, one folder
+        with pytest.raises(DataError, match=re.escape(str(path))):
+            list(component.read(path))
+    elif name == "plain_text":
+        assert [row.text for row in component.read(path)] == path.read_text().strip().split("\n\n")
+    else:
+        found = list(component.read(path))
+        assert [type(row) for row in found] == [Drop, Drop]
+        assert [row.id for row in found] in (["a", "b"], ["strange-1", "strange-2"])
 
 
-def test_documents_are_the_one_format_without_conversations(tmp_path) -> None:
+@pytest.mark.parametrize("name", discover.names("formats"))
+def test_fits_never_raises(name: str, tmp_path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "noise").write_bytes(bytes(range(256)) * 9)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"[" * 9_999)[:-9])
+    component = discover.make("formats", name, {})
+    assert [component.fits(tmp_path / file) for file in ("empty", "noise", "cut.gz", "none", ".")] == [False] * 5
+
+
+def test_two_formats_give_documents(tmp_path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"id": "a", "text": "Paris ."}\n')
     assert list(discover.make("formats", "documents", {}).read(path)) == [Document("a", "Paris .")]
+    path = tmp_path / "corpus.txt"
+    path.write_text("Paris .")
+    assert list(discover.make("formats", "plain_text", {}).read(path)) == [Document("corpus-1", "Paris .")]
 
 
 def test_the_checks_can_fail() -> None:

@@ -1,29 +1,48 @@
-"""Plain chat data: JSON lines {"id", "messages": [{"role", "content"}]}, one conversation a line.
+"""Plain chat data: {"id", "messages": [{"role", "content"}]}, JSON lines or an array, one conversation a row.
 
-In: such a file, gzipped or not; prompts use it too, ending in a user turn. Out: Conversation or Drop.
+In: such a file, packed or not; prompts use it too, ending in a user turn. Out: Conversation or Drop. System prompts,
+tool calls, tools' results and reasoning are kept apart, not flattened into text.
 Source: the message form of https://platform.openai.com/docs/guides/fine-tuning and of Hugging Face chat templates.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from epigone.errors import DataError
+from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import messages_field, read_prompts, read_rows, text_field
+from epigone.rows import bare_name, beginning, identity, read_prompts, rows_or_drops
+from epigone.rows.chats import chat, named_apart
 
 __all__ = ["Messages", "read_prompts"]  # read_prompts: the same rows, asked strictly
+TOOLS = "tool definitions left out"
+_OTHERS = {"prompt_id", "conversations", "channel", "guild", "version", "eval"}
 
 
 @dataclass(frozen=True)
 class Messages:
-    """Reads conversations in message form; every row goes out once, kept or as a Drop."""
+    """Reads conversations in message form; every row goes out once, kept or as a Drop. Without an id: FILE-NUMBER."""
 
-    def read(self, path: Path) -> Iterator[Conversation | Drop]:
-        """Rows in file order. Raises DataError where a line is no JSON object."""
-        for number, row in read_rows(path):
-            where = f"{path.name}: row {number}"
-            try:
-                yield Conversation(text_field(row, "id", where), messages_field(row, where), source=path.name)
-            except DataError as error:
-                yield Drop(str(row.get("id") or f"row-{number}"), "not in message form", str(error))
+    salvage: bool = False
+    """Go on with what is whole where the file is damaged; the loss is a Drop."""
+
+    def fits(self, path: Path) -> bool:
+        """Rows with messages that are neither epigone's own answers nor an export of Discord."""
+        names = beginning(path).keys()
+        return "messages" in names and not _OTHERS & names
+
+    def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
+        """Rows in file order. Raises DataError where the file is damaged or not JSON."""
+        notes = Counter() if notes is None else notes
+        return named_apart(self._rows(path, notes), notes)
+
+    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
+        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
+            if isinstance(found, Drop):
+                yield found
+                continue
+            number, row = found
+            notes[TOOLS] += bool(row.get("tools"))
+            row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
+            yield chat(row_id, row.get("messages"), path.name, f"{path.name}: row {number}", notes)

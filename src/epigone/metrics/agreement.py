@@ -165,19 +165,28 @@ def raw_agreement(counts: Array, *, seed: int = 0, num_resamples: int = NUM_RESA
 
 
 def cohen_kappa(
-    one: Sequence[Verdict], two: Sequence[Verdict], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+    one: Sequence[str],
+    two: Sequence[str],
+    *,
+    values: Sequence[str] = VERDICTS,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
 ) -> Estimate:
-    """Agreement of two raters on the same units beyond chance; not a number where both say one thing only."""
+    """Agreement of two raters on the same units beyond chance; not a number where both say one thing only.
+
+    `values` are all that may be said: verdicts, or categories. Raises DataError where the units are not the same.
+    """
     if len(one) != len(two) or not one:
         raise DataError(f"kappa needs two verdicts on every unit, got {len(one)} and {len(two)}")
-    cells = [3 * VERDICTS.index(a) + VERDICTS.index(b) for a, b in zip(one, two)]
-    table = np.eye(9)[cells]
-    samples = weighted_sums(item_weights(len(one), seed, num_resamples), table)
-    return _over_units(_kappas(table.sum(axis=0)[None, :]), _kappas(samples), len(one), "Cohen's kappa", seed)
+    size, place = len(values), {value: i for i, value in enumerate(values)}
+    cells = [size * place[a] + place[b] for a, b in zip(one, two)]
+    table = np.eye(size * size)[cells]
+    samples = _kappas(weighted_sums(item_weights(len(one), seed, num_resamples), table), size)
+    return _over_units(_kappas(table.sum(axis=0)[None, :], size), samples, len(one), "Cohen's kappa", seed)
 
 
-def _kappas(tables: Array) -> Array:
-    cells = tables.reshape(-1, 3, 3) / tables.sum(axis=1)[:, None, None]
+def _kappas(tables: Array, size: int) -> Array:
+    cells = tables.reshape(-1, size, size) / tables.sum(axis=1)[:, None, None]
     same = np.einsum("rvv->r", cells)
     by_chance = np.einsum("rv,rv->r", cells.sum(axis=1), cells.sum(axis=2))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,37 +1,41 @@
-"""curate: a raw dump -> a dataset that one can defend (section 3 and footnote 3 of the paper).
+"""curate: raw dumps -> a dataset that one can defend (section 3 and footnote 3 of the paper).
 
-In: a dump in a published format. Out: `datasets/`: records.parquet, and dropped.jsonl with every reason.
+In: dumps in one published format, or datasets. Out: `datasets/`: records.parquet; dropped.jsonl with the reason of
+every row that was left out, and dropped.parquet with its text. Streams: what is in memory is what a filter remembers.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from epigone.datasets import write_dataset
-from epigone.errors import DataError
-from epigone.interfaces import Filter, Format
-from epigone.records import Conversation, Drop
-from epigone.spec import Component, Input
-from epigone.store import write_records
+from epigone.datasets import DatasetWriter
+from epigone.errors import DataError, WorkError
+from epigone.interfaces import Filter, Format, StageSpec
+from epigone.records import Conversation, Drop, DroppedConversation
+from epigone.spec import Artifact, Component, Input
+from epigone.store import RecordWriter
+
+Source = Input | StageSpec | Artifact
 
 
 @dataclass(frozen=True)
 class Curate:
     """Options of a curation."""
 
-    source: Input
-    """The dump."""
+    source: Source | tuple[Source, ...]
+    """The dump, or several of one format, read in this order."""
     format: Component
-    """The dump's format, a component of `formats`."""
+    """The dumps' format, a component of `formats`."""
     filters: tuple[Component, ...] = ()
     """Applied in this order; each keeps a conversation or drops it with a reason."""
     name: str = "dataset"
     """What the dataset is called."""
 
     kind: ClassVar[str] = "datasets"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def slug(self) -> str:
@@ -47,31 +51,126 @@ class Curate:
         """Read, filter, write. Raises DataError where nothing is left."""
         form = self.format.make(inputs)
         assert isinstance(form, Format)
-        kept, dropped = _split(form.read(inputs(self.source)))
-        num_read = len(kept) + len(dropped)
-        for component in self.filters:
-            rule = component.make(inputs)
-            assert isinstance(rule, Filter)
-            kept, more = _split(rule.apply(kept))
-            dropped += more
-        if not kept:
-            raise DataError(f"{inputs(self.source)}: all {num_read} conversations were dropped: {_reasons(dropped)}")
-        assert num_read == len(kept) + len(dropped), "a filter lost or invented a conversation"
-        write_dataset(out / "records.parquet", kept)
-        write_records(out / "dropped.jsonl", dropped)
-        return {"num_read": num_read, "num_kept": len(kept), "dropped": _reasons(dropped)}
+        sources = self.source if isinstance(self.source, tuple) else (self.source,)
+        paths = [inputs(source) for source in sources]
+        ledger = Ledger([f"{number}-{f.name}" for number, f in enumerate(self.filters, start=1)])
+        with ExitStack() as files:
+            kept = files.enter_context(DatasetWriter(out / "records.parquet", Conversation))
+            texts = files.enter_context(DatasetWriter(out / "dropped.parquet", DroppedConversation))
+            reasons = files.enter_context(RecordWriter(out / "dropped.jsonl"))
+
+            def left_out(drop: Drop, conversation: Conversation | None) -> None:
+                ledger.count(drop, own=conversation is not None)
+                reasons.write(drop)
+                texts.write(_with_text(drop, conversation))
+
+            rows = _readable(form, paths, ledger, left_out)
+            for name, component in zip(ledger.filters, self.filters, strict=True):
+                rule = component.make(inputs)
+                assert isinstance(rule, Filter)
+                rows = _filtered(rule, name, rows, left_out)
+            for conversation in rows:
+                kept.write(conversation)
+            if not kept.num_rows:
+                raise DataError(f"{_named(paths)}: all {ledger.num_read} rows were dropped: {ledger.reasons()}")
+        return ledger.summary(kept.num_rows)
 
 
-def _split(rows: Iterable[Conversation | Drop]) -> tuple[list[Conversation], list[Drop]]:
-    kept: list[Conversation] = []
-    dropped: list[Drop] = []
-    for row in rows:
-        if isinstance(row, Drop):
-            dropped.append(row)
+def curated(sources: Sequence[tuple[Source, Component]], filters: tuple[Component, ...], name: str) -> Curate:
+    """A curation of dumps with their formats: several are read first, each by a stage of its own, so side by side."""
+    if len(sources) == 1:
+        return Curate(sources[0][0], sources[0][1], filters, name)
+    read = tuple(Curate(source, form, name=f"{name}-{n}") for n, (source, form) in enumerate(sources, start=1))
+    return Curate(read, Component.of("formats", "dataset"), filters, name)
+
+
+@dataclass
+class Ledger:
+    """Counts of a curation: read = kept + dropped by each filter and reason + unreadable by reason."""
+
+    filters: list[str]
+    num_read: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter[str])
+    """Rows that the format, or a dataset's own curation before this one, left out."""
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    notes: Counter[str] = field(default_factory=Counter[str])
+    """What the format repaired or passed over without leaving out a row."""
+
+    def count(self, drop: Drop, *, own: bool) -> None:
+        """Take note of a row that is left out."""
+        if own:
+            self.dropped[drop.filter, drop.reason] += 1
         else:
-            kept.append(row)
-    return kept, dropped
+            self.num_read += 1
+            self.unreadable[f"{drop.filter}: {drop.reason}" if drop.filter else drop.reason] += 1
+
+    def reasons(self) -> dict[str, int]:
+        """How many rows by reason, whoever left them out."""
+        found = Counter(self.unreadable)
+        for (_, reason), number in self.dropped.items():
+            found[reason] += number
+        return dict(sorted(found.items()))
+
+    def summary(self, num_kept: int) -> dict[str, object]:
+        """The ledger for summary.json. Raises WorkError where it does not add up."""
+        steps: list[dict[str, object]] = []
+        left = self.num_read - self.unreadable.total()
+        for name in self.filters:
+            dropped = {reason: n for (which, reason), n in sorted(self.dropped.items()) if which == name}
+            steps.append({"filter": name, "num_in": left, "dropped": dropped})
+            left -= sum(dropped.values())
+        if left != num_kept:
+            raise WorkError(f"the ledger does not add up: {self.num_read} rows read, {num_kept} kept, {self.reasons()}")
+        return {
+            "num_read": self.num_read,
+            "num_kept": num_kept,
+            "dropped": self.reasons(),
+            "unreadable": dict(sorted(self.unreadable.items())),
+            "filters": steps,
+            "notes": dict(sorted(self.notes.items())),
+        }
 
 
-def _reasons(dropped: list[Drop]) -> dict[str, int]:
-    return dict(sorted(Counter(drop.reason for drop in dropped).items()))
+LeftOut = Callable[[Drop, Conversation | None], None]
+
+
+def _readable(form: Format, paths: Iterable[Path], ledger: Ledger, left_out: LeftOut) -> Iterator[Conversation]:
+    for path in paths:
+        for row in form.read(path, ledger.notes):
+            if isinstance(row, Drop):
+                left_out(row, None)
+            else:
+                ledger.num_read += 1
+                yield row
+
+
+def _filtered(
+    rule: Filter, name: str, conversations: Iterable[Conversation], left_out: LeftOut
+) -> Iterator[Conversation]:
+    """What the rule keeps. Raises WorkError where it loses, invents or reorders a conversation."""
+    within: deque[Conversation] = deque()
+
+    def handed_in() -> Iterator[Conversation]:
+        for conversation in conversations:
+            within.append(conversation)
+            yield conversation
+
+    for row in rule.apply(handed_in()):
+        came = within.popleft() if within else None
+        if came is None or came.id != row.id:
+            raise WorkError(f"the filter {name} gave back {row.id!r} where {came.id if came else 'nothing'!r} was due")
+        if isinstance(row, Drop):
+            left_out(replace(row, filter=name), came)
+        else:
+            yield row
+    if within:
+        raise WorkError(f"the filter {name} lost {len(within)} conversations, the first is {within[0].id!r}")
+
+
+def _with_text(drop: Drop, conversation: Conversation | None) -> DroppedConversation:
+    messages, source = (conversation.messages, conversation.source) if conversation else ((), "")
+    return DroppedConversation(drop.id, drop.reason, drop.detail, drop.filter, messages, source)
+
+
+def _named(paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"

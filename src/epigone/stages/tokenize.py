@@ -1,26 +1,34 @@
 """tokenize: a dataset or plain documents -> packed blocks (section 4.1: special tokens, loss on the outputs only).
 
-In: a `datasets/` artifact (chat form) or a file of documents, a tokenizer. Out: `blocks/`: mmap-able arrays. Amounts
-are nested: one seeded permutation, cut where its cumulative tokens reach `max_tokens`.
+In: a `datasets/` artifact (dialogues, through a chat template) or a file of documents, a tokenizer; or what the stage
+`encode` made of them. Out: `blocks/`: mmap-able arrays. Amounts are nested: one seeded permutation, cut where its
+cumulative tokens reach `max_tokens`. A run that was cut off goes on at the next shard of documents.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy
+from jaxtyping import Int
 
-from epigone.datasets import read_dataset
-from epigone.formats.documents import Documents
-from epigone.interfaces import StageSpec
-from epigone.records import Document
-from epigone.spec import Artifact, Input
-from epigone.tokens.chat_template import ChatTokens
-from epigone.tokens.packing import pack, save_blocks, take_tokens
-from epigone.tokens.tokenizer import Tokenizer
+from epigone.interfaces import ChatTemplate, StageSpec
+from epigone.spec import Artifact, Component, Input
+from epigone.tokens.encoding import Encoded, Selection, encode_documents
+from epigone.tokens.layout import Layout, PackCounts, lay_out_documents, lay_out_stream
+from epigone.tokens.packing import BlockWriter, fill
+from epigone.tokens.positions import check_fits, positions_of
+from epigone.tokens.sources import open_source
 
-Sequences = list[tuple[list[int], list[bool]]]
+Numbers = Int[numpy.ndarray, " k"]
+
+ROWS = 512
+"""Blocks that are filled, and written, at a time."""
+
+SPECIAL_TOKENS = Component("tokens.templates", "special_tokens")
+"""The paper's template."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,26 @@ class Tokenize:
     """Orders the documents; the same seed gives nested amounts."""
     name: str = "blocks"
     """What the data is called."""
+    template: Component = SPECIAL_TOKENS
+    """How dialogues are written, a component of `tokens.templates`."""
+    packing: Literal["documents", "chop"] = "documents"
+    """Every document a segment of its own, or the authors' stream, cut every `length` tokens."""
+    order: Literal["permuted", "as_is"] = "permuted"
+    """The documents' order: one seeded permutation, or as they stand (a mixture is in order already)."""
+    document_end: str = "<|end|>"
+    """The control token that closes a plain document."""
+    max_positions: int = 0
+    """Positions of the model that will learn from the blocks; a longer block is refused (0: not known)."""
+    model: Input | StageSpec | Artifact | None = None
+    """That model's config.json, or its checkpoint, which says so too."""
+    encoded: tuple[StageSpec | Artifact, ...] = ()
+    """All parts of the source as the stage `encode` wrote them with this tokenizer and template; empty: encode here."""
 
     kind: ClassVar[str] = "blocks"
     version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_fits(self.length, self.max_positions)
 
     @property
     def slug(self) -> str:
@@ -55,23 +80,46 @@ class Tokenize:
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Encode, order, cut, pack. Raises DataError where fewer than `max_tokens` are there."""
-        tokenizer = Tokenizer.load(inputs(self.tokenizer))
-        chat = not isinstance(self.source, Input)
-        sequences = self._dialogues(inputs, tokenizer) if chat else self._documents(inputs, tokenizer)
-        order = numpy.random.default_rng(self.seed).permutation(len(sequences))
-        ordered = [sequences[i] for i in order]
-        taken = take_tokens(ordered, self.max_tokens) if self.max_tokens else ordered
-        blocks, counts = pack(taken, self.length, overlong="truncate" if chat else "split")
-        save_blocks(blocks, out)
-        learnt: dict[str, object] = {"num_blocks": len(blocks), "num_loss_tokens": int(blocks.loss_mask.sum())}
-        return learnt | asdict(counts)
+        if self.model is not None:
+            check_fits(self.length, positions_of(inputs(self.model)))
+        template = self.template.make(inputs)
+        assert isinstance(template, ChatTemplate)
+        source = open_source(
+            inputs(self.source),
+            inputs(self.tokenizer),
+            template,
+            is_dialogue=not isinstance(self.source, Input),
+            document_end=self.document_end,
+        )
+        selection = Selection(self.order == "permuted", self.seed, self.max_tokens)
+        here = out / "encoded"
+        if not self.encoded:
+            encode_documents(source, here, selection)
+        encoded = Encoded([inputs(part) for part in self.encoded] or [here])
+        counts = self._pack(encoded, selection, source.overlong, out)
+        shutil.rmtree(here, ignore_errors=True)  # only an unfinished run needs it
+        return counts
 
-    def _dialogues(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Sequences:
-        template = ChatTokens(tokenizer)
-        return [template.encode(c.messages) for c in read_dataset(inputs(self.source) / "records.parquet")]
+    def _pack(
+        self, encoded: Encoded, selection: Selection, overlong: Literal["split", "truncate"], out: Path
+    ) -> dict[str, object]:
+        taken = encoded.taken(selection)
+        layout, counts = self._lay_out(encoded, taken, overlong)
+        with BlockWriter(out, layout.num_rows, self.length) as writer:
+            for first in range(0, layout.num_rows, ROWS):
+                last = min(first + ROWS, layout.num_rows)
+                writer.write(fill(layout, lambda number: encoded.read(int(taken[number])), first, last))
+        num_places = layout.num_rows * self.length
+        return {
+            "num_blocks": layout.num_rows,
+            "num_loss_tokens": writer.num_loss_tokens,
+            "share_padded": round(1 - writer.num_tokens / num_places, 6) if num_places else 0.0,
+        } | asdict(counts)
 
-    def _documents(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Sequences:
-        rows = Documents().read(inputs(self.source))
-        end = tokenizer.id("<|end|>")
-        encoded = tokenizer.encode_batch([row.text for row in rows if isinstance(row, Document)])
-        return [([*ids, end], [True] * (len(ids) + 1)) for ids in encoded]
+    def _lay_out(
+        self, encoded: Encoded, taken: Numbers, overlong: Literal["split", "truncate"]
+    ) -> tuple[Layout, PackCounts]:
+        lengths = encoded.lengths[taken]
+        if self.packing == "chop":
+            return lay_out_stream(lengths, self.length)
+        return lay_out_documents(lengths, self.length, overlong=overlong)

@@ -1,22 +1,25 @@
-"""Messages -> token ids and the mask of what is learnt.
+"""Conversations -> token ids and the mask of what is learnt, by a chat template and a tokenizer.
 
-In: the messages of a conversation. Out: `<|user|> words <|assistant|> words <|end|>` for every pair of turns, the
-loss on the assistant's words and the `<|end|>` that closes them. Ids and mask grow together, message by message;
-nothing is searched for afterwards. Source: the paper, section 4.1 ("special tokens that demarcate the beginning of
-each user query and model output", "LM losses on only the model outputs").
+In: the messages of conversations. Out: ids and mask, which grow together, piece by piece, as the template writes them;
+nothing is searched for afterwards. Text is tokenised in stretches that end at control tokens and where learning begins
+or ends: what is read before an answer is tokenised exactly as when the model is asked, whatever the answer begins with.
+Software that tokenises the whole rendered text at once may join the last blank of a prompt to the answer instead.
+Source: the paper, section 4.1 ("LM losses on only the model outputs").
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from epigone.errors import SpecError
+from epigone.interfaces import ChatTemplate, Piece
 from epigone.records import Message
+from epigone.tokens.templates.special_tokens import ASSISTANT, END, USER, SpecialTokens
 from epigone.tokens.tokenizer import Tokenizer
 
-USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|end|>"
+__all__ = ["ASSISTANT", "END", "JINJA", "USER", "ChatTokens"]
 
 JINJA = (
     "{% for message in messages %}"
@@ -26,69 +29,88 @@ JINJA = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-"""The same template for other software, as `chat_template` of tokenizer_config.json."""
+"""The template of special tokens for other software, as `chat_template` of tokenizer_config.json."""
 
 
 @dataclass(frozen=True)
 class ChatTokens:
-    """The role-token template; words are trimmed and follow their role token after one blank."""
+    """A template with the tokenizer that reads what it writes."""
 
     tokenizer: Tokenizer
-
-    @cached_property
-    def _roles(self) -> dict[str, int]:
-        return {"user": self._control(USER), "assistant": self._control(ASSISTANT)}
+    template: ChatTemplate = field(default_factory=SpecialTokens)
 
     @cached_property
     def end(self) -> int:
-        """The id that closes an assistant's turn."""
+        """The id that closes an assistant's turn in the template of special tokens."""
         return self._control(END)
 
     def encode(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
         """Ids and, of the same length, True where the loss counts.
 
-        Raises SpecError for a role other than user and assistant.
+        Raises SpecError for what the template cannot say.
         """
-        ids: list[int] = []
-        mask: list[bool] = []
-        words_of = self.tokenizer.encode_batch([_words(message) for message in messages])
-        for message, words in zip(messages, words_of, strict=True):
-            learnt = message.role == "assistant"
-            closed = [*words, self.end] if learnt else words
-            ids += [self._role(message), *closed]
-            mask += [False, *[learnt] * len(closed)]
-        return ids, mask
+        return self.encode_pieces([self.template.pieces(messages)])[0]
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Ids up to and including the `<|assistant|>` after which a model answers.
-
-        Raises SpecError unless a user speaks last.
-        """
-        if not messages or messages[-1].role != "user":
-            last = messages[-1].role if messages else "nobody"
-            raise SpecError(f"a prompt ends with a message of the user, this one with one of {last}")
-        return [*self.encode(messages)[0], self._roles["assistant"]]
+        """Ids of what a model reads before it answers. Raises SpecError unless it is its turn."""
+        return self.encode_pieces([self.template.prompt(messages)])[0][0]
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json and tokenizer_config.json, so that other software can load tokenizer and template."""
+        """Write tokenizer.json and tokenizer_config.json, so that other software can load tokenizer and template.
+
+        Raises SpecError for another template than that of special tokens.
+        """
+        if not isinstance(self.template, SpecialTokens):
+            raise SpecError("only the template special_tokens has a form for other software; copy the model's own")
         self.tokenizer.backend.save(str(folder / "tokenizer.json"))
         config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": JINJA}
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    def _role(self, message: Message) -> int:
-        if message.role not in self._roles:
-            raise SpecError(
-                f"this template has no role {message.role!r}; it has: {', '.join(self._roles)}. "
-                "Put the text of a system message at the head of the user's first message"
-            )
-        return self._roles[message.role]
+    def encode_pieces(self, conversations: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
+        """Ids and mask of what the template wrote for each of several conversations, tokenised together."""
+        joined = [_joined(pieces) for pieces in conversations]
+        stretches = [(piece.text, before) for pieces in joined for piece, before in _with_before(pieces)]
+        words = iter(self.tokenizer.encode_stretches(stretches))
+        encoded: list[tuple[list[int], list[bool]]] = []
+        for pieces in joined:
+            ids: list[int] = []
+            mask: list[bool] = []
+            for piece in pieces:
+                more = [self._control(piece.text)] if piece.is_control else next(words)
+                ids += more
+                mask += [piece.is_learnt] * len(more)
+            encoded.append((ids, mask))
+        return encoded
+
+    @cached_property
+    def _controls(self) -> dict[str, int]:
+        return {}
 
     def _control(self, token: str) -> int:
-        id_ = self.tokenizer.id(token)
-        if id_ not in self.tokenizer.control_ids:
-            raise SpecError(f"{token!r} is a plain word of this tokenizer; add it as a special token")
-        return id_
+        if token not in self._controls:
+            id_ = self.tokenizer.id(token)
+            if id_ not in self.tokenizer.control_ids:
+                raise SpecError(f"{token!r} is a plain word of this tokenizer; add it as a special token")
+            self._controls[token] = id_
+        return self._controls[token]
 
 
-def _words(message: Message) -> str:
-    return f" {message.content.strip()}"
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    """Neighbouring texts that are both learnt, or both not, as one, so that words are not cut between them."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        last = joined[-1] if joined else None
+        if last and not last.is_control and not piece.is_control and last.is_learnt == piece.is_learnt:
+            joined[-1] = Piece(last.text + piece.text, False, piece.is_learnt)
+        elif piece.text:
+            joined.append(piece)
+    return joined
+
+
+def _with_before(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, str]]:
+    """Every text with what stands right before it."""
+    before = "start"
+    for piece in pieces:
+        if not piece.is_control:
+            yield piece, before
+        before = "control" if piece.is_control else "text"

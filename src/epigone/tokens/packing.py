@@ -6,23 +6,22 @@ has a segment of its own: attention and positions stay within it, and nothing is
 https://github.com/young-geng/EasyLM) chunks one token stream into blocks without document masks.
 """
 
-import bisect
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int, Int32
 
-from epigone.errors import ArtifactError, DataError, SpecError
+from epigone.errors import ArtifactError, DataError
+from epigone.tokens.layout import Layout, PackCounts, lay_out_documents, lay_out_stream
 
 Tokenized = tuple[list[int], list[bool]]
 """Ids and, of the same length, True where the loss counts."""
 
-WINDOW = 2048
-"""Sequences that are sorted by length at a time, so that packing is linear in the data and keeps its rough order."""
+Reader = Callable[[int], tuple[Int32[np.ndarray, " n"], Bool[np.ndarray, " n"]]]
+"""The number of a sequence -> its ids and its mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +58,6 @@ class Blocks:
         return Blocks(*(np.concatenate(pair) for pair in zip(self.arrays, other.arrays, strict=True)))
 
 
-@dataclass(frozen=True)
-class PackCounts:
-    """What went in and what was cut: num_tokens = tokens in the blocks + num_tokens_cut."""
-
-    num_sequences: int
-    num_tokens: int
-    num_split: int = 0
-    num_truncated: int = 0
-    num_tokens_cut: int = 0
-
-
 def empty_blocks(num_blocks: int, length: int) -> Blocks:
     """Blocks of nothing but padding."""
     shape = (num_blocks, length)
@@ -92,21 +80,9 @@ def pack(
     A sequence longer than `length` is `split` into several segments (documents), or `truncate`d at its end (dialogues,
     whose later turns mean nothing without the earlier ones); both are counted. Raises SpecError for a length below 2.
     """
-    _check_length(length)
-    pieces: list[Tokenized] = []
-    num_sequences = num_tokens = num_long = num_cut = 0
-    for ids, mask in sequences:
-        num_sequences += 1
-        num_tokens += len(ids)
-        num_long += len(ids) > length
-        if overlong == "truncate":
-            num_cut += max(len(ids) - length, 0)
-            ids, mask = ids[:length], mask[:length]
-        pieces += [(ids[i : i + length], mask[i : i + length]) for i in range(0, len(ids), length)]
-    blocks = _fill(_best_fit(pieces, length), length)
-    if overlong == "truncate":
-        return blocks, PackCounts(num_sequences, num_tokens, num_truncated=num_long, num_tokens_cut=num_cut)
-    return blocks, PackCounts(num_sequences, num_tokens, num_split=num_long)
+    whole = list(sequences)
+    layout, counts = lay_out_documents(_lengths(whole), length, overlong=overlong)
+    return fill(layout, _reader(whole), 0, layout.num_rows), counts
 
 
 def concatenate_and_chop(sequences: Iterable[Tokenized], length: int) -> tuple[Blocks, PackCounts]:
@@ -114,38 +90,79 @@ def concatenate_and_chop(sequences: Iterable[Tokenized], length: int) -> tuple[B
 
     The authors drop the unfinished last block; here it is padded. Raises SpecError for a length below 2.
     """
-    _check_length(length)
     whole = list(sequences)
-    ids = list(itertools.chain.from_iterable(ids for ids, _ in whole))
-    mask = list(itertools.chain.from_iterable(mask for _, mask in whole))
-    chopped = [[(ids[i : i + length], mask[i : i + length])] for i in range(0, len(ids), length)]
-    return _fill(chopped, length), PackCounts(len(whole), len(ids))
+    layout, counts = lay_out_stream(_lengths(whole), length)
+    return fill(layout, _reader(whole), 0, layout.num_rows), counts
 
 
-def take_tokens(sequences: Iterable[Tokenized], max_tokens: int) -> list[Tokenized]:
-    """The shortest prefix that holds `max_tokens` tokens, so that a smaller amount is always part of a larger one.
+def fill(layout: Layout, read: Reader, first: int, last: int) -> Blocks:
+    """The blocks `first` to `last` (not included) of a layout; `read` gives a sequence's ids and mask."""
+    blocks = empty_blocks(last - first, layout.length)
+    for row, column, segment, sequence, start, stop in layout.pieces(first, last):
+        ids, mask = read(sequence)
+        here = slice(column, column + stop - start)
+        blocks.tokens[row - first, here] = ids[start:stop]
+        blocks.loss_mask[row - first, here] = mask[start:stop]
+        blocks.segment_ids[row - first, here] = segment
+    return blocks
 
-    Raises DataError where there are fewer.
+
+def num_to_take(lengths: Int[np.ndarray, " n"], max_tokens: int) -> int:
+    """How many sequences the shortest prefix has that holds `max_tokens` tokens.
+
+    A smaller amount is thus always part of a larger one. Raises DataError where there are fewer.
     """
-    taken: list[Tokenized] = []
-    num_tokens = 0
-    for sequence in sequences:
-        if num_tokens >= max_tokens:
-            break
-        taken.append(sequence)
-        num_tokens += len(sequence[0])
+    ends = np.cumsum(lengths)
+    num_tokens = int(ends[-1]) if len(ends) else 0
     if num_tokens < max_tokens:
         raise DataError(
             f"{max_tokens} tokens were asked for, the data holds {num_tokens}: ask for less or collect more"
         )
-    return taken
+    return int(np.searchsorted(ends, max_tokens)) + 1 if max_tokens > 0 else 0
+
+
+def take_tokens(sequences: Iterable[Tokenized], max_tokens: int) -> list[Tokenized]:
+    """The prefix of `num_to_take` sequences. Raises DataError where there are fewer tokens."""
+    whole = list(sequences)
+    return whole[: num_to_take(_lengths(whole), max_tokens)]
 
 
 def save_blocks(blocks: Blocks, folder: Path) -> None:
     """Write one .npy file an array into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for field in fields(blocks):
-        np.save(folder / f"{field.name}.npy", getattr(blocks, field.name), allow_pickle=False)
+    with BlockWriter(folder, len(blocks), blocks.length) as writer:
+        writer.write(blocks)
+
+
+class BlockWriter:
+    """Writes blocks as .npy files, some rows at a time, so that memory stays flat; whole when the context is left."""
+
+    def __init__(self, folder: Path, num_blocks: int, length: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paths = [folder / f"{field.name}.npy" for field in fields(Blocks)]
+        self.shape = (num_blocks, length)
+        self.num_written = self.num_loss_tokens = self.num_tokens = 0
+
+    def __enter__(self) -> "BlockWriter":
+        self._files = [path.with_name(path.name + ".partial").open("wb") for path in self.paths]
+        for file, array in zip(self._files, empty_blocks(0, self.shape[1]).arrays, strict=True):
+            header = {**np.lib.format.header_data_from_array_1_0(array), "shape": self.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        return self
+
+    def write(self, blocks: Blocks) -> None:
+        """Add some rows."""
+        self.num_written += len(blocks)
+        self.num_tokens += blocks.num_tokens
+        self.num_loss_tokens += int(np.count_nonzero(blocks.loss_mask))
+        for file, array in zip(self._files, blocks.arrays, strict=True):
+            file.write(np.ascontiguousarray(array).tobytes())
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        for file, path in zip(self._files, self.paths, strict=True):
+            file.close()
+            if kind is None:
+                assert self.num_written == self.shape[0], "a block writer was left before all rows were written"
+                Path(file.name).rename(path)
 
 
 def load_blocks(folder: Path) -> Blocks:
@@ -164,39 +181,9 @@ def load_blocks(folder: Path) -> Blocks:
     return Blocks(**arrays)
 
 
-def _check_length(length: int) -> None:
-    if length < 2:
-        raise SpecError(f"a block of {length} tokens has nothing to predict; the length must be 2 or more")
+def _lengths(sequences: Sequence[Tokenized]) -> Int[np.ndarray, " n"]:
+    return np.array([len(ids) for ids, _ in sequences], np.int64)
 
 
-def _best_fit(pieces: Sequence[Tokenized], length: int) -> list[list[Tokenized]]:
-    """Pieces by block. Each goes where the least room is left after it; equal room goes by block number."""
-    blocks: list[list[Tokenized]] = []
-    open_blocks: list[tuple[int, int]] = []  # (room, block number), sorted
-    for window in _windows(pieces):
-        for piece in sorted(window, key=lambda piece: -len(piece[0])):
-            at = bisect.bisect_left(open_blocks, (len(piece[0]), -1))
-            room, number = open_blocks.pop(at) if at < len(open_blocks) else (length, len(blocks))
-            if number == len(blocks):
-                blocks.append([])
-            blocks[number].append(piece)
-            if room > len(piece[0]):
-                bisect.insort(open_blocks, (room - len(piece[0]), number))
-    return blocks
-
-
-def _windows(pieces: Sequence[Tokenized]) -> Iterator[Sequence[Tokenized]]:
-    return (pieces[i : i + WINDOW] for i in range(0, len(pieces), WINDOW))
-
-
-def _fill(blocks_of_pieces: Sequence[Sequence[Tokenized]], length: int) -> Blocks:
-    blocks = empty_blocks(len(blocks_of_pieces), length)
-    for row, pieces in enumerate(blocks_of_pieces):
-        start = 0
-        for segment, (ids, mask) in enumerate(pieces, start=1):
-            stop = start + len(ids)
-            blocks.tokens[row, start:stop] = ids
-            blocks.loss_mask[row, start:stop] = mask
-            blocks.segment_ids[row, start:stop] = segment
-            start = stop
-    return blocks
+def _reader(sequences: Sequence[Tokenized]) -> Reader:
+    return lambda number: (np.array(sequences[number][0], np.int32), np.array(sequences[number][1], np.bool_))

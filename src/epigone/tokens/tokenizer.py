@@ -5,7 +5,8 @@ that is spelt out inside it never becomes that token's id; whoever wants the tok
 https://huggingface.co/docs/tokenizers (file format).
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 import tokenizers
 
 from epigone.errors import DataError, SpecError
+
+GUARDS = ("\x01", "\n", "x")
+"""What text is encoded behind, and then taken off again, where a tokenizer would put a blank before it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,52 @@ class Tokenizer:
             ids if self.control_ids.isdisjoint(ids) else self._as_text(text)
             for text, ids in zip(texts, encoded, strict=True)
         ]
+
+    def encode_stretches(self, stretches: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """Ids of every text, each with what stands right before it: `start`, `control` (a control token) or `text`.
+
+        A tokenizer that puts a blank before the first word (SentencePiece) does so only where it would within the
+        whole: never behind other text.
+        """
+        bare = {"text": self._puts_blank, "control": self._puts_blank_at_start_alone}
+        alone = [not bare.get(before, False) for _, before in stretches]
+        encoded = iter(self.encode_batch([text for (text, _), is_alone in zip(stretches, alone) if is_alone]))
+        behind = iter(self._encode_behind([text for (text, _), is_alone in zip(stretches, alone) if not is_alone]))
+        return [next(encoded if is_alone else behind) for is_alone in alone]
+
+    def _encode_behind(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of every text as it stands behind other text: encoded behind a guard, which is then cut off."""
+        found: dict[int, list[int]] = {}
+        for guard in GUARDS:
+            left = [number for number in range(len(texts)) if number not in found]
+            cut = self.encode(guard)
+            for number, ids in zip(left, self.encode_batch([f"{guard}{texts[number]}" for number in left])):
+                if ids[: len(cut)] == cut:  # else it melted into what follows
+                    found[number] = ids[len(cut) :]
+        return [found[number] if number in found else self.encode(text) for number, text in enumerate(texts)]
+
+    @cached_property
+    def _puts_blank(self) -> bool:
+        """Whether a text's ids are others at the start than behind other text."""
+        return self._encode_behind([", a"])[0] != self.encode(", a")
+
+    @cached_property
+    def _puts_blank_at_start_alone(self) -> bool:
+        """Whether the blank is missing behind a control token too: some tokenizers put one there, some do not."""
+        control = next(iter(sorted(self.control_ids)), None)
+        if control is None or not self._puts_blank:
+            return self._puts_blank
+        with self._reading_control_tokens():
+            behind = self.backend.encode(f"{self.backend.id_to_token(control)}, a", add_special_tokens=False).ids
+        return behind != [control, *self.encode(", a")]
+
+    @contextmanager
+    def _reading_control_tokens(self) -> Generator[None, None, None]:
+        self.backend.encode_special_tokens = False
+        try:
+            yield
+        finally:
+            self.backend.encode_special_tokens = True
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, without control tokens."""

@@ -1,68 +1,83 @@
-"""Reads the rows of published files: JSON lines, JSON arrays, CSV, plain or gzipped, with errors that name the place.
+"""Reads the rows of published files: JSON lines, JSON arrays, CSV, plain or packed, with errors that name the place.
 
-In: a path. Out: (row number from 1, the row as a dict). Used by formats, benchmarks, curation and recordings; writes
-nothing. Lone surrogates (a JSON "\\ud83d" without its other half) are U+FFFD in every row, so that rows can be written.
+In: a path. Out: (row number from 1, the row as a dict), streamed. Used by formats, benchmarks, curation and recordings;
+writes nothing. Lone surrogates (a JSON "\\ud83d" without its other half) are U+FFFD in every row, so that rows can be
+written. Beside it: `chats` (turns -> messages) and `replies` (what an answer's text is), used by the formats.
 Sources: https://jsonlines.org (one JSON value a line, UTF-8, separated by a line feed); RFC 4180 for CSV.
 """
 
-import codecs
 import csv
-import gzip
 import hashlib
 import io
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from epigone.entries import Entry, Loss, Notes, parsed, read_entries, read_lines, without_surrogates
 from epigone.errors import DataError
 from epigone.records import Drop, Generation, Message, Prompt, Role
+from epigone.streams import first_text, text_chunks, text_lines
 
-GZIP_MAGIC = b"\x1f\x8b"
+__all__ = ["parsed", "without_surrogates"]  # what of `entries` is used wherever rows are
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 HEAD_CHARS = 65_536
-_DECODER = json.JSONDecoder()
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+TRUNCATED = "truncated file"
 _SPACE = re.compile(r"\s*")
+_DECODER = json.JSONDecoder()
+
+Row = tuple[int, dict[str, object]]
 
 
 def read_text(path: Path) -> str:
-    """The whole file as text, gunzipped where it is gzip; lone bytes of a character cut at the very end are left out.
+    """The whole file as text, unpacked; lone bytes of a character cut at the very end are left out.
 
-    Raises DataError where the file is missing, its gzip stream is cut, or it is not UTF-8.
+    Raises DataError where the file is missing, its gzip or zstd stream is damaged, or it is not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    if data.startswith(GZIP_MAGIC):
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise DataError(f"{path}: the gzip stream is damaged ({error}); fetch the file again") from error
-    try:
-        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; convert the file to UTF-8") from error
+    return "".join(chunk.text for chunk in text_chunks(path))
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def read_rows(path: Path) -> Iterator[Row]:
     """(row number from 1, row) of a JSON-lines file; blank lines are passed over. Raises DataError."""
-    yield from _line_rows(read_text(path), path)
+    return _objects(read_lines(path), path, "row")
 
 
-def read_array_or_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def read_array_or_rows(path: Path) -> Iterator[Row]:
     """(number from 1, row) of a JSON array of objects, or of JSON lines. Raises DataError, also where it is cut off."""
-    text = read_text(path)
-    if not text.lstrip().startswith("["):
-        yield from _line_rows(text, path)
-        return
-    for number, entry in enumerate(_entries(text, path), start=1):
-        if not isinstance(entry, dict):
-            raise DataError(f"{path}: entry {number} is {shown(entry)}; an object {{...}} is needed")
-        yield number, entry
+    return _objects(read_entries(path), path, "entry")
+
+
+def rows_or_drops(path: Path, *, salvage: bool, notes: Notes | None) -> Iterator[Row | Drop]:
+    """The same, a Drop in place of what is no object; with `salvage` a Drop, too, for what was lost to damage."""
+    for found in read_entries(path, salvage=salvage, notes=notes):
+        if isinstance(found, Loss):
+            yield lost(found, path)
+        elif isinstance(row := found[1], dict):
+            yield found[0], row
+        else:
+            yield Drop(f"row-{found[0]}", "not an object", shown(row))
+
+
+def first_rows(path: Path, num_rows: int = 100) -> list[dict[str, object]]:
+    """The first rows of an array or of JSON lines, as many as can be read. Never raises."""
+    rows: list[dict[str, object]] = []
+    try:
+        for found in rows_or_drops(path, salvage=True, notes=None):
+            if isinstance(found, tuple):
+                rows.append(found[1])
+            if len(rows) == num_rows:
+                break
+    except DataError:
+        pass  # what was read tells enough
+    return rows
+
+
+def lost(loss: Loss, path: Path) -> Drop:
+    """What could not be read, as the one Drop that stands for it."""
+    if loss.line:
+        return Drop(f"row-{loss.line}", "line is not JSON", str(loss))
+    return Drop(f"{path.name}: bytes {loss.start} to {loss.end}", TRUNCATED, str(loss))
 
 
 def read_document(path: Path) -> dict[str, object]:
@@ -77,17 +92,12 @@ def read_document(path: Path) -> dict[str, object]:
     return document
 
 
-def parsed(text: str) -> object:
-    """JSON text -> its value, lone surrogates replaced. Raises ValueError or RecursionError as `json.loads` does."""
-    return _whole(json.loads(text), bool(_HALF.search(text)))
-
-
 def read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(row number, row by column) of a CSV file whose first row, number 1, names the columns.
 
     Raises DataError where a name comes twice, a row has more or fewer fields, or a quotation mark is never closed.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.reader(text_lines(path), strict=True)
     number, names = 0, list[str]()
     try:
         for fields in filter(None, reader):
@@ -110,24 +120,16 @@ def read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def head(path: Path) -> str:
-    """The file's first 64K characters, gunzipped; empty where it cannot be read. Never raises."""
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(4 * HEAD_CHARS)
-        if data.startswith(GZIP_MAGIC):
-            with gzip.open(path) as stream:
-                data = stream.read(4 * HEAD_CHARS)
-    except (OSError, EOFError, ValueError, zlib.error):
-        return ""
-    return data.decode("utf-8-sig", "replace")[:HEAD_CHARS]
+    """The file's first 64K characters, unpacked; empty where it cannot be read. Never raises."""
+    return first_text(path, 4 * HEAD_CHARS, or_nothing=True)[:HEAD_CHARS]
 
 
 def beginning(path: Path) -> dict[str, object]:
-    """The fields of the first row of JSON lines or of an array, or of a file that is one object, as far as `head` goes.
+    """The fields of the first row of JSON lines or of an array, or of a file that is one object, in its first 64K.
 
     A field whose value is cut off there is None; empty where there is no such row. Never raises.
     """
-    text = head(path)
+    text = first_text(path, 4 * HEAD_CHARS)[:HEAD_CHARS]
     at = _after_space(text, 0)
     if text[at : at + 1] == "[":
         at = _after_space(text, at + 1)
@@ -162,8 +164,8 @@ def nearby(path: Path, name: str, num_up: int) -> Path | None:
 
 
 def bare_name(path: Path) -> str:
-    """A file's name without `.gz` and without one ending such as `.jsonl`."""
-    name = path.name.removesuffix(".gz")
+    """A file's name without `.gz` or `.zst` and without one ending such as `.jsonl`."""
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
     return name.rpartition(".")[0] or name
 
 
@@ -256,11 +258,6 @@ def read_prompts(path: Path) -> list[Prompt]:
     return prompts
 
 
-def without_surrogates(text: str) -> str:
-    r"""Text with lone surrogates (a JSON "\ud83d" without its other half) replaced by U+FFFD, so that it encodes."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _message(turn: object, where: str) -> Message:
     if not isinstance(turn, dict):
         raise DataError(f"{where} is {str(turn)[:60]!r}; an object with role and content is needed")
@@ -274,64 +271,13 @@ def _field(row: dict[str, object], name: str) -> str:
     return shown(row[name]) if name in row else "missing"
 
 
-def _line_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    halves = bool(_HALF.search(text))
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _whole(json.loads(line), halves)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}: row {number} is not JSON ({error}); the file must hold one JSON object a line "
-                f"(is it cut off, or a JSON array?)"
-            ) from error
+def _objects(found: Iterator[Entry | Loss], path: Path, what: str) -> Iterator[Row]:
+    for entry in found:
+        assert not isinstance(entry, Loss)
+        number, row = entry
         if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number} is a JSON {type(row).__name__}; an object {{...}} is needed")
+            raise DataError(f"{path}: {what} {number} is {shown(row)}; an object {{...}} is needed")
         yield number, row
-
-
-def _entries(text: str, path: Path) -> Iterator[object]:
-    """The entries of a JSON array, one by one, so that a truncated file is told apart and measured."""
-    halves = bool(_HALF.search(text))
-    at = _after_space(text, text.index("[") + 1)
-    num_whole, whole_end = 0, at
-    while text[at : at + 1] != "]":
-        try:
-            value, whole_end = _DECODER.raw_decode(text, at)
-            entry = _whole(value, halves)
-        except (ValueError, RecursionError) as error:
-            raise _cut_off(text, path, num_whole, whole_end) from error
-        num_whole += 1
-        yield entry
-        at = _after_space(text, whole_end)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] != "]":
-            raise _cut_off(text, path, num_whole, whole_end)
-    if text[at + 1 :].strip():
-        raise DataError(f"{path}: something follows the JSON array: {text[at + 1 :].strip()[:60]!r}; take it out")
-
-
-def _whole(value: object, halves: bool) -> object:
-    """Parsed JSON with lone surrogates replaced; `halves` says whether the text has any escaped surrogate at all."""
-    if not halves:
-        return value
-    if isinstance(value, str):
-        return without_surrogates(value)
-    if isinstance(value, list):
-        return [_whole(entry, halves) for entry in value]
-    if isinstance(value, dict):
-        return {without_surrogates(name): _whole(entry, halves) for name, entry in value.items()}
-    return value
-
-
-def _cut_off(text: str, path: Path, num_whole: int, end: int) -> DataError:
-    whole, total = (len(part.encode()) for part in (text[:end], text))
-    return DataError(
-        f"{path}: the JSON array is cut off or damaged: {num_whole} whole entries end at byte {whole} of {total}; "
-        f"fetch the file again, or keep the first {whole} bytes and close the array with ]"
-    )
 
 
 def _after_space(text: str, at: int) -> int:

@@ -1,0 +1,1 @@
+"""Named mixtures of datasets, each a file that makes a Mix."""

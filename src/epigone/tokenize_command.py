@@ -1,0 +1,235 @@
+"""What `epigone tokenize` does, and what a person sees of it: nested amounts of blocks, what they hold and cost.
+
+In: parsed arguments. Out: the JSON object of --json; progress on standard error: a bar on a terminal, else plain lines.
+"""
+
+import json
+import re
+import resource
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from epigone.errors import SpecError
+from epigone.interfaces import StageSpec
+from epigone.spec import Artifact, Component, Input
+from epigone.stages.encode import Encode
+from epigone.stages.tokenize import Tokenize
+from epigone.store import Store, read_summary
+from epigone.tokens.encoding import progress
+
+Packing = Literal["documents", "chop"]
+Order = Literal["permuted", "as_is"]
+LINE_SECONDS = 10
+"""How often a plain line is printed where there is no terminal."""
+UNITS = {"": 1, "k": 1000, "m": 1_000_000, "b": 1_000_000_000}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was given on the command line."""
+
+    source: Path
+    tokenizer: Path
+    template: str = "special_tokens"
+    template_options: Sequence[str] = ()
+    length: int = 2048
+    packing: str = "documents"
+    amounts: Sequence[str] = ("0",)
+    seed: int = 0
+    order: str = "permuted"
+    document_end: str = "<|end|>"
+    model: Path | None = None
+    max_positions: int = 0
+    name: str = ""
+
+
+def run_tokenize(wanted: Wanted, root: Path, *, quiet: bool) -> dict[str, object]:
+    """Tokenize every amount and say what came out. Raises EpigoneError."""
+    console = Console(stderr=True, quiet=quiet)
+    stages = plan(wanted, root)
+    store = Store(root)
+    started = time.monotonic()
+    try:
+        for stage in (*dict.fromkeys(part for s in stages for part in s.encoded), *stages):
+            with _watched(cast(StageSpec, stage), store, console):
+                store.build(cast(StageSpec, stage))
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where this one stopped")
+        raise
+    found = [{"artifact": str(store.path(s)), "max_tokens": s.max_tokens} | read_summary(store.path(s)) for s in stages]
+    unit = 1 if sys.platform == "darwin" else 1024
+    cost: dict[str, float] = {
+        "wall_seconds": round(time.monotonic() - started, 1),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    }
+    _print_found(found, cost, console)
+    return {"blocks": found, **cost}
+
+
+def plan(wanted: Wanted, root: Path) -> list[Tokenize]:
+    """One stage an amount, small ones first; several share one encoding. Raises SpecError."""
+    amounts = sorted({amount(text) for text in wanted.amounts})
+    if len(amounts) > 1 and 0 in amounts:
+        amounts = [*amounts[1:], 0]  # all of the data comes last
+    source = _source(wanted.source, root)
+    name = wanted.name or wanted.source.resolve().name.partition("--")[0].partition(".")[0]
+    tokenizer = Input(str(_file(wanted.tokenizer, "tokenizer.json")))
+    template = _template(wanted)
+    order = cast(Order, _choice("order", wanted.order, get_args(Order)))
+    packing = cast(Packing, _choice("packing", wanted.packing, get_args(Packing)))
+    shared = (
+        Encode(source, tokenizer, template, wanted.document_end, order, wanted.seed, max_tokens=amounts[-1], name=name),
+    )
+    return [
+        Tokenize(
+            source,
+            tokenizer,
+            length=wanted.length,
+            max_tokens=each,
+            seed=wanted.seed,
+            name=name,
+            template=template,
+            packing=packing,
+            order=order,
+            document_end=wanted.document_end,
+            max_positions=wanted.max_positions,
+            model=Input(str(wanted.model)) if wanted.model else None,
+            encoded=shared if len(amounts) > 1 else (),
+        )
+        for each in amounts
+    ]
+
+
+def amount(text: str) -> int:
+    """Tokens of `300000`, `300K`, `0.3M` or `150M`. Raises SpecError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().replace("_", ""), re.IGNORECASE)
+    if not match:
+        raise SpecError(f"{text!r} is no amount of tokens; write it as 300000, 300K, 0.3M or 150M")
+    return round(float(match[1]) * UNITS[match[2].lower()])
+
+
+def _source(path: Path, root: Path) -> Artifact | Input:
+    if path.is_file():
+        return Input(str(path))
+    if not (path / "records.parquet").exists() or not (path / "DONE").exists():
+        raise SpecError(
+            f"{path} is neither a dataset (a folder such as runs/datasets/NAME--HASH) nor a file of documents "
+            "(JSON lines of id and text)"
+        )
+    folder = path.resolve()
+    if folder.parent.parent != root.resolve():
+        raise SpecError(f"{path} does not lie under the root {root}; give --root {folder.parent.parent}")
+    return Artifact(f"{folder.parent.name}/{folder.name}")
+
+
+def _template(wanted: Wanted) -> Component:
+    """The template with its options; that of the tokenizer's folder is found there."""
+    options: dict[str, object] = {}
+    variables: list[tuple[str, object]] = []
+    for text in wanted.template_options:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--template-option {text!r}: write it as NAME=VALUE, e.g. system=fold")
+        kind, _, variable = key.partition("variables.")
+        if variable and not kind:
+            variables.append((variable, _plain(value)))
+        else:
+            options[key] = Input(value) if key in ("source", "config", "tokenizer") else _plain(value)
+    if wanted.template == "jinja":
+        options = _published(wanted.tokenizer) | options | ({"variables": tuple(variables)} if variables else {})
+    return Component.of("tokens.templates", wanted.template, **options)
+
+
+def _published(tokenizer: Path) -> dict[str, object]:
+    """Where a tokenizer's own template lies: the files beside its tokenizer.json."""
+    file = _file(tokenizer, "tokenizer.json")
+    config, alone = file.with_name("tokenizer_config.json"), file.with_name("chat_template.jinja")
+    found: dict[str, object] = {"tokenizer": Input(str(file))}
+    if config.exists():
+        found["config"] = found["source"] = Input(str(config))
+    if alone.exists():
+        found["source"] = Input(str(alone))
+    if "source" not in found:
+        raise SpecError(
+            f"beside {file} there is neither chat_template.jinja nor tokenizer_config.json; give the template's file "
+            "by --template-option source=PATH"
+        )
+    return found
+
+
+def _plain(value: str) -> object:
+    try:
+        return cast(object, json.loads(value))
+    except ValueError:
+        return value
+
+
+def _file(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
+
+
+def _choice(option: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise SpecError(f"--{option} is {' or '.join(allowed)}, not {value!r}")
+    return value
+
+
+@contextmanager
+def _watched(stage: StageSpec, store: Store, console: Console) -> Generator[None, None, None]:
+    """Shows how far the encoding in the stage's staging folder has come, while it is built."""
+    staging = store.root / ".staging" / store.resolver.id(stage)
+    folder = staging / "encoded" if isinstance(stage, Tokenize) else staging
+    stop = threading.Event()
+    watch = _bar if console.is_terminal else _lines
+    thread = threading.Thread(target=watch, args=(folder, stage.slug, stop, console), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _bar(folder: Path, name: str, stop: threading.Event, console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[tokens]}"), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=1.0, tokens="")
+        while not stop.wait(0.5):
+            share, num_tokens = progress(folder)
+            bar.update(task, completed=share, tokens=f"{num_tokens / 1e6:.1f}M tokens")
+
+
+def _lines(folder: Path, name: str, stop: threading.Event, console: Console) -> None:
+    while not stop.wait(LINE_SECONDS):
+        share, num_tokens = progress(folder)
+        console.print(
+            f"{name}: {num_tokens / 1e6:.1f}M tokens, {100 * share:.0f} % of the text",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _print_found(found: Sequence[dict[str, object]], cost: dict[str, float], console: Console) -> None:
+    titles = ("amount", "blocks", "tokens", "learnt", "padded", "truncated", "split", "cut")
+    table = Table(*titles, box=None)
+    for one in found:
+        counts = [one[f"num_{key}"] for key in ("blocks", "tokens", "loss_tokens")]
+        cells = [str(one["max_tokens"] or "all"), *(f"{number:,}" for number in counts)]
+        rest = [f"{one[f'num_{key}']:,}" for key in ("truncated", "split", "tokens_cut")]
+        table.add_row(*cells, f"{100 * cast(float, one['share_padded']):.1f} %", *rest)
+    console.print(table)
+    memory = cost["peak_memory_bytes"] / 2**30
+    console.print(f"{cost['wall_seconds']:.1f} s, peak memory {memory:.2f} GiB", highlight=False)
+    for one in found:
+        console.print(f"blocks: {one['artifact']}", highlight=False, soft_wrap=True, markup=False)
