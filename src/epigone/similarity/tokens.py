@@ -1,31 +1,20 @@
 """Texts to numbers: the tokens that sacrebleu would see, each with an id.
 
 In: texts. Out: Tokens, where equal ids mean equal tokens.
-
-The 13a rules look at a character and its neighbour, and put spaces around what they find, so they never look past
-whitespace: a piece between two spaces always gives the same tokens and is looked up once it is known.
-Source: sacrebleu.tokenizers.tokenizer_13a and tokenizer_re, https://github.com/mjpost/sacrebleu
+Source: sacrebleu.tokenizers.tokenizer_13a, https://github.com/mjpost/sacrebleu
 """
 
-import re
-from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epigone.similarity.bleu import Settings
+from epigone.similarity.splitting import How, Output, new_store, refill, split
 
-RULES_13A = [
-    (re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])"), r" \1 "),
-    (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),
-    (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
-    (re.compile(r"([0-9])(-)"), r"\1 \2 "),
-]
 ENTITIES = {"&quot;": '"', "&amp;": "&", "&lt;": "<", "&gt;": ">"}
-MAX_PIECES = 2_000_000
-"""Pieces that are remembered; beyond it the memory starts anew."""
+LETTERS_AT_ONCE = 4_000_000
 
 
 class Tokens(NamedTuple):
@@ -46,17 +35,30 @@ def by_length(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
     return Tokens(tokens.ids[np.arange(len(tokens.ids)) + moves], starts), numbers
 
 
+def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts together, so many that they have LETTERS_AT_ONCE characters or a little more."""
+    batch: list[str] = []
+    num_letters = 0
+    for text in texts:
+        batch.append(text)
+        num_letters += len(text)
+        if num_letters >= LETTERS_AT_ONCE:
+            yield batch
+            batch, num_letters = [], 0
+    if batch:
+        yield batch
+
+
 class Vocabulary:
-    """Gives ids to tokens, and remembers them until it is closed."""
+    """Gives ids to tokens, and remembers them; a new token gets one until the vocabulary is closed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ids: dict[str, int] = {}
-        self._pieces: dict[str, array[int]] = {}
+        self._store = new_store(1 << 12, 1 << 15)
         self._grows = True
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return int(self._store.used[0])
 
     def close(self) -> None:
         """From now on new tokens get the id -1."""
@@ -64,14 +66,12 @@ class Vocabulary:
 
     def tokenise(self, texts: Iterable[str]) -> Tokens:
         """The ids of the tokens of each text."""
-        ids = array("i")
-        starts = array("q", [0])
-        for text in texts:
-            for piece in self._prepare(text).split():
-                known = self._pieces.get(piece)
-                ids += self._learn(piece) if known is None else known
-            starts.append(len(ids))
-        return Tokens(np.array(ids, dtype=np.int32), np.array(starts, dtype=np.int64))
+        batches = [self._split(batch) for batch in in_batches(map(self._prepare, texts))]
+        if not batches:
+            return Tokens(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
+        lengths = np.concatenate([np.diff(tokens.starts) for tokens in batches])
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        return Tokens(np.concatenate([tokens.ids for tokens in batches]), starts)
 
     def _prepare(self, text: str) -> str:
         """What sacrebleu does to the text as a whole, before it looks at characters."""
@@ -84,22 +84,27 @@ class Vocabulary:
                 text = text.replace(entity, character)
         return text
 
-    def _learn(self, piece: str) -> "array[int]":
-        ids = array("i")
-        for token in self._split(piece):
+    def _split(self, texts: Sequence[str]) -> Tokens:
+        letters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        ends = np.cumsum([len(text) for text in texts])
+        out = Output(
+            np.empty(len(letters), dtype=np.int32), np.zeros(len(texts), dtype=np.int64), np.zeros(1, np.int64)
+        )
+        how, done = How(self._settings.tokenize == "13a", self._grows), 0
+        while done < len(texts):
             if self._grows:
-                ids.append(self._ids.setdefault(token, len(self._ids)))
-            else:
-                ids.append(self._ids.get(token, -1))
-        if len(self._pieces) >= MAX_PIECES:
-            self._pieces.clear()
-        self._pieces[piece] = ids
-        return ids
+                self._make_room(len(texts[done]))
+            done = split(letters, ends, self._store, how, out, done)
+        return Tokens(out.ids[: out.size[0]].copy(), np.concatenate(([0], out.ends)))
 
-    def _split(self, piece: str) -> list[str]:
-        if self._settings.tokenize == "whitespace":
-            return [piece]
-        line = f" {piece} "
-        for pattern, replacement in RULES_13A:
-            line = pattern.sub(replacement, line)
-        return line.split()
+    def _make_room(self, num_letters: int) -> None:
+        """Make the store large enough for one more text, of all new tokens if need be."""
+        num_tokens, room, letters = len(self), len(self._store.hashes), len(self._store.letters)
+        while room < num_tokens + num_letters:
+            room *= 2
+        while letters < self._store.starts[num_tokens] + num_letters:
+            letters *= 2
+        if (room, letters) != (len(self._store.hashes), len(self._store.letters)):
+            larger = new_store(room, letters)
+            refill(self._store, larger)
+            self._store = larger
