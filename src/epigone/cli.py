@@ -120,6 +120,7 @@ def curate(
     name: Annotated[str, typer.Option(help="What the dataset is called.")] = "",
     root: Root = Path("runs"),
     workers: Workers = 2,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Raw dumps into one dataset, with a ledger of what was left out and why."""
@@ -135,6 +136,7 @@ def curate(
         amounts=amounts or [],
         seed=seed,
         name=name,
+        executor=executor,
     )
     told(command.run_curation(wanted, root, num_workers=workers, quiet=as_json), as_json)
 

@@ -41,6 +41,7 @@ class Wanted:
     amounts: Sequence[str] = ()
     seed: int = 0
     name: str = ""
+    executor: str = "local"
 
 
 def run_curation(wanted: Wanted, root: Path, *, num_workers: int, quiet: bool) -> dict[str, object]:
@@ -53,7 +54,7 @@ def run_curation(wanted: Wanted, root: Path, *, num_workers: int, quiet: bool) -
         raise SpecError("--tokenizer and --amounts belong to a mixture: give --mixture, or use epigone mix")
     name = wanted.name or _slug(Path(wanted.dumps[0].rpartition("=")[2]))
     stage = curated([(source, form) for _, source, form in dumps], _filters(wanted), name)
-    return _told(build(stage, root, console, num_workers), console)
+    return _told(build(stage, root, console, num_workers, wanted.executor), console)
 
 
 def run_mix(
@@ -183,7 +184,7 @@ def _named_mixture(
         seed=wanted.seed,
     )
     assert isinstance(stage, Mix)
-    folder = build(stage, root, console, num_workers)
+    folder = build(stage, root, console, num_workers, wanted.executor)
     for part in stage.parts:
         console.print(f"\n{part.name}", style="bold")
         _print_ledger(read_summary(Store(root).path(part.dataset)), console)
