@@ -118,8 +118,8 @@ def test_mixtures_by_weight(tmp_path: Path) -> None:
         ]
         dump.write_text("".join(json.dumps(row) + "\n" for row in rows))
         folders.append(epigone("curate", dump, "--root", tmp_path / "runs")["artifact"])
-    weights = ["--weight", 3, "--weight", 1]
-    found = epigone("mix", *folders, *weights, "--amounts", "500,1K,2K", "--root", tmp_path / "runs")
+    weights = ["--weight", 3, 1]
+    found = epigone("mix", *folders, *weights, "--amounts", 500, "1K", "2K", "--root", tmp_path / "runs")
     assert [a["amount"] for a in found["amounts"]] == [500, 1000, 2000]
     assert found["amounts"][2]["shares"]["one"] == pytest.approx(0.75, abs=0.02)
     assert (

@@ -19,12 +19,22 @@ Scratch = TypeVar("Scratch")
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, compiled when it is first called; unwrapped, since the tests' type checks cannot be compiled."""
-    plain = inspect.unwrap(function)
+    """The function, compiled when Python first calls it."""
+    return _compiled(function, {"nogil": True, "error_model": "numpy"})
+
+
+def compiled_part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled for other compiled functions alone: without the doors for Python and C."""
+    doors = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _compiled(function, {"nogil": True, "error_model": "numpy", **doors})
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    plain = inspect.unwrap(function)  # the type checks that tests wrap around it cannot be compiled
     try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(plain)
+        return numba.njit(cache=True, **options)(plain)
     except RuntimeError:  # no folder where machine code could be kept: compile in every process
-        return numba.njit(nogil=True, error_model="numpy")(plain)
+        return numba.njit(**options)(plain)
 
 
 def num_threads() -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from epigone.similarity.compiled import compiled
+from epigone.similarity.compiled import compiled, compiled_part
 from epigone.similarity.tokens import Tokens, by_length
 
 MAX_ORDER = 4
@@ -63,7 +63,7 @@ class Table(NamedTuple):
     values: NDArray[np.int32]
 
 
-@compiled
+@compiled_part
 def _slot(keys, key):
     """The slot that holds the key, or the free one where it belongs."""
     mask = np.uint64(len(keys) - 1)
@@ -139,46 +139,67 @@ def _keep_shared(ids, starts, first, num_ids):
 
 
 @compiled
-def _count(ids, starts, bounds, masses, grams, counts):
-    """Sort the ids of each text and order, and count the equal ones. Changes `ids`."""
-    size = 0
+def _count_holders(ids, starts, num_grams):
+    """Where the texts of each n-gram will start, and end, in postings without gaps."""
+    ends = np.zeros(num_grams + 1, dtype=np.int64)
+    last = np.full(num_grams, -1, dtype=np.int32)
     for text in range(len(starts) - 1):
-        bounds[text, 0] = size
         for order in range(MAX_ORDER):
-            ours = ids[order, starts[text] : starts[text + 1]]
-            ours.sort()
-            last = -1
-            for gram in ours:
-                if gram < 0:
-                    continue
-                if gram != last:
-                    grams[size] = gram
-                    counts[size] = 0
-                    size += 1
-                    last = gram
-                counts[size - 1] += 1
-                masses[text, order] += 1
-            bounds[text, order + 1] = size
-    return size
+            for at in range(starts[text], starts[text + 1]):
+                gram = ids[order, at]
+                if gram >= 0 and last[gram] != text:
+                    last[gram] = text
+                    ends[gram + 1] += 1
+    for gram in range(num_grams):
+        ends[gram + 1] += ends[gram]
+    return ends
 
 
 @compiled
-def _transpose(texts, num_grams):
-    starts = np.zeros(num_grams + 1, dtype=np.int64)
-    for gram in texts.grams:
-        starts[gram + 1] += 1
-    for gram in range(num_grams):
-        starts[gram + 1] += starts[gram]
-    holders = np.empty(len(texts.grams), dtype=np.int32)
-    counts = np.empty(len(texts.grams), dtype=np.int32)
-    place = starts[:-1].copy()
-    for text in range(len(texts.lengths)):
-        for at in range(texts.bounds[text, 0], texts.bounds[text, 4]):
-            gram = texts.grams[at]
-            holders[place[gram]] = text
-            counts[place[gram]] = texts.counts[at]
-            place[gram] += 1
-    return starts, holders, counts
+def _hold(ids, starts, ends):
+    """The texts of each n-gram, and how often each holds it, from the ids at each position, (4, positions)."""
+    holders = np.empty(ends[-1], dtype=np.int32)
+    counts = np.zeros(ends[-1], dtype=np.int32)
+    last = np.full(len(ends) - 1, -1, dtype=np.int32)
+    places = ends[:-1] - 1
+    for text in range(len(starts) - 1):
+        for order in range(MAX_ORDER):
+            for at in range(starts[text], starts[text + 1]):
+                gram = ids[order, at]
+                if gram < 0:
+                    continue
+                if last[gram] != text:
+                    last[gram] = text
+                    places[gram] += 1
+                    holders[places[gram]] = text
+                counts[places[gram]] += 1
+    return holders, counts
+
+
+@compiled
+def _by_text(ends, holders, counts, num_texts, firsts):
+    """The n-grams of each text from the postings; an order's n-grams start at `firsts`."""
+    bounds = np.zeros((num_texts, MAX_ORDER + 1), dtype=np.int64)
+    masses = np.zeros((num_texts, MAX_ORDER), dtype=np.int64)
+    for order in range(MAX_ORDER):
+        for at in range(ends[firsts[order]], ends[firsts[order + 1]]):
+            bounds[holders[at], order + 1] += 1
+            masses[holders[at], order] += counts[at]
+    size = 0
+    places = np.empty(num_texts, dtype=np.int64)
+    for text in range(num_texts):
+        bounds[text, 0] = places[text] = size
+        for order in range(MAX_ORDER):
+            size += bounds[text, order + 1]
+            bounds[text, order + 1] = size
+    grams = np.empty(size, dtype=np.int32)
+    held = np.empty(size, dtype=np.int32)
+    for gram in range(len(ends) - 1):
+        for at in range(ends[gram], ends[gram + 1]):
+            place = places[holders[at]]
+            grams[place], held[place] = gram, counts[at]
+            places[holders[at]] += 1
+    return bounds, masses, grams, held
 
 
 def _new_table(num_slots: int) -> Table:
@@ -200,14 +221,11 @@ def _intern_all(shorter: NDArray[np.int32], starts: NDArray[np.int64], table: Ta
     return longer, table
 
 
-def counted(ids: NDArray[np.int32], starts: NDArray[np.int64]) -> Texts:
-    """The n-grams of each text from the ids at each position, (4, positions), which it sorts in place."""
-    num_texts, num_known = len(starts) - 1, int((ids >= 0).sum())
-    bounds = np.zeros((num_texts, MAX_ORDER + 1), dtype=np.int64)
-    masses = np.zeros((num_texts, MAX_ORDER), dtype=np.int64)
-    grams, counts = np.empty(num_known, dtype=np.int32), np.empty(num_known, dtype=np.int32)
-    size = _count(ids, starts, bounds, masses, grams, counts)
-    return Texts(np.diff(starts), bounds, masses, grams[:size].copy(), counts[:size].copy())
+def _both_ways(ids: NDArray[np.int32], starts: NDArray[np.int64], firsts: list[int]) -> tuple[Texts, Postings]:
+    """N-grams by text and texts by n-gram, from the ids at each position; order n has ids from firsts[n - 1] on."""
+    ends = _count_holders(ids, starts, firsts[-1])
+    held = Postings(ends, *_hold(ids, starts, ends))
+    return Texts(np.diff(starts), *_by_text(*held, len(starts) - 1, np.array(firsts))), held
 
 
 def shared_grams(tokens: Tokens, num_tokens: int) -> Corpus:
@@ -215,13 +233,13 @@ def shared_grams(tokens: Tokens, num_tokens: int) -> Corpus:
     tokens, numbers = by_length(tokens)
     ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
     ids[0] = tokens.ids
-    num_grams = int(_keep_shared(ids[0], tokens.starts, 0, num_tokens))
+    firsts = [0, int(_keep_shared(ids[0], tokens.starts, 0, num_tokens))]
     for order in range(1, MAX_ORDER):
-        progress = np.array([0, num_grams, 0])
+        progress = np.array([0, firsts[-1], 0])
         ids[order], _ = _intern_all(ids[order - 1], tokens.starts, _new_table(1 << 16), progress)
-        num_grams += int(_keep_shared(ids[order], tokens.starts, num_grams, int(progress[2])))
-    texts = counted(ids, tokens.starts)
-    return Corpus(texts, numbers, Postings(*_transpose(texts, num_grams)))
+        firsts.append(firsts[-1] + int(_keep_shared(ids[order], tokens.starts, firsts[-1], int(progress[2]))))
+    texts, held = _both_ways(ids, tokens.starts, firsts)
+    return Corpus(texts, numbers, held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +248,8 @@ class Grams:
 
     texts: Texts
     """The texts that the n-grams are of."""
-    num_grams: int
+    firsts: list[int]
+    """The first id of each order, and one more than the last of all."""
     table: Table
 
     @classmethod
@@ -238,21 +257,26 @@ class Grams:
         """Token ids are those of a vocabulary of `num_tokens`; -1 is in no n-gram."""
         ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
         ids[0] = tokens.ids
+        firsts = [0, num_tokens]
         table, progress = _new_table(1 << 12), np.array([0, num_tokens, 0])
         for order in range(1, MAX_ORDER):
             ids[order], table = _intern_all(ids[order - 1], tokens.starts, table, progress)
-        return cls(counted(ids, tokens.starts), int(progress[1]), table)
+            firsts.append(int(progress[1]))
+        return cls(_both_ways(ids, tokens.starts, firsts)[0], firsts, table)
 
     def corpus(self, tokens: Tokens) -> Corpus:
         """Other texts by these n-grams, to be searched."""
         tokens, numbers = by_length(tokens)
-        texts = self.look_up(tokens)
-        return Corpus(texts, numbers, Postings(*_transpose(texts, self.num_grams)))
+        texts, held = self._found(tokens)
+        return Corpus(texts, numbers, held)
 
     def look_up(self, tokens: Tokens) -> Texts:
         """Other texts by these n-grams; n-grams that are not among them are left out."""
+        return self._found(tokens)[0]
+
+    def _found(self, tokens: Tokens) -> tuple[Texts, Postings]:
         ids = np.full((MAX_ORDER, len(tokens.ids)), -1, dtype=np.int32)
         ids[0] = tokens.ids
         for order in range(1, MAX_ORDER):
             _look_up(ids[order - 1], tokens.starts, ids[order], self.table)
-        return counted(ids, tokens.starts)
+        return _both_ways(ids, tokens.starts, self.firsts)

@@ -83,7 +83,9 @@ class Matcher:
         parts = in_blocks(blocks(len(chosen)), self._scratch, work)
         nothing = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
         nums, texts, scores = (np.concatenate(arrays) for arrays in zip(nothing, *parts))
-        return np.repeat(np.arange(len(chosen)), nums), texts, scores
+        places = np.repeat(np.arange(len(chosen)), nums)
+        order = np.lexsort((texts, places))
+        return places, texts[order], scores[order]
 
     def _rules(self, *, collect: bool) -> Rules:
         smoothing = SMOOTHINGS[self._settings.smoothing]
@@ -92,6 +94,7 @@ class Matcher:
     def _scratch(self) -> Scratch:
         num_texts = len(self._task.texts.lengths)
         sizes = self.queries.bounds[:, -1] - self.queries.bounds[:, 0]
+        num_items = max(num_texts, int(sizes.max(initial=0)))
         num_slots = 1 << max(3, math.ceil(math.log2(6 * int(sizes.max(initial=1)) + 1)))
         return Scratch(
             keys=np.full(num_slots, -1, dtype=np.int32),
@@ -99,8 +102,8 @@ class Matcher:
             order_met=np.zeros(num_texts, dtype=np.int8),
             matches=np.zeros(num_texts, dtype=np.int32),
             met=np.zeros(num_texts, dtype=np.int32),
-            heap_bounds=np.zeros(num_texts),
-            heap_texts=np.zeros(num_texts, dtype=np.int32),
+            heap_keys=np.zeros(num_items),
+            heap_items=np.zeros(num_items, dtype=np.int64),
             found=np.zeros(num_texts, dtype=np.int32),
             found_scores=np.zeros(num_texts),
             pair=np.zeros(4, dtype=np.int64),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from epigone.similarity.compiled import compiled
+from epigone.similarity.compiled import compiled, compiled_part
 from epigone.similarity.grams import Postings, Texts
 
 ORDERS = 4
@@ -74,8 +74,9 @@ class Scratch(NamedTuple):
     """Matches of that order, of the texts that were met."""
     met: NDArray[np.int32]
     """The texts that were met, in that order."""
-    heap_bounds: NDArray[np.float64]
-    heap_texts: NDArray[np.int32]
+    heap_keys: NDArray[np.float64]
+    """A heap of the query's n-grams, then of the texts that were met."""
+    heap_items: NDArray[np.int64]
     found: NDArray[np.int32]
     found_scores: NDArray[np.float64]
     pair: NDArray[np.int64]
@@ -90,7 +91,7 @@ class Scratch(NamedTuple):
 PARTNER, MET, FOUND, SLOTS, LEFT, FIRST, END = 0, 1, 2, 3, 4, 5, 6
 
 
-@compiled
+@compiled_part
 def _score(matches, hypothesis, reference, rules):
     """sacrebleu's sentence BLEU from the matches of each order and the two lengths in tokens."""
     if matches[0] == 0:
@@ -114,7 +115,7 @@ def _score(matches, hypothesis, reference, rules):
     return brevity * math.exp(logs / order)
 
 
-@compiled
+@compiled_part
 def _log_precisions(matches, hypothesis, rules):
     """Mean logarithm of the precisions, as shares of 1; NEVER where the score is 0."""
     if matches[0] <= 0:
@@ -135,18 +136,18 @@ def _log_precisions(matches, hypothesis, rules):
     return logs / orders
 
 
-@compiled
+@compiled_part
 def _log_brevity(hypothesis, reference):
     return 0.0 if hypothesis >= reference else 1.0 - reference / hypothesis
 
 
-@compiled
+@compiled_part
 def _log_to_reach(scratch):
     """The logarithm below which a bound is of no interest."""
     return math.log(scratch.best[0] / 100.0) - ROUNDING if scratch.best[0] > 0 else LOWEST
 
 
-@compiled
+@compiled_part
 def _bound_unmet(query, order, matches, task, rules, scratch):
     """Bound of every text that holds no longer n-gram of the query and so many of this order.
 
@@ -171,22 +172,24 @@ def _bound_unmet(query, order, matches, task, rules, scratch):
     return highest
 
 
-@compiled
+@compiled_part
 def _fewest_needed(query, order, task, rules, scratch):
     """The fewest matches of this order by which a text that was not met could reach the best score."""
-    low, high = 1, task.queries.masses[query, order] + 1
+    all_matches = task.queries.masses[query, order]
+    low, high = 1, all_matches + 1
     to_reach = _log_to_reach(scratch)
-    while low < high:
-        middle = (low + high) // 2
-        if _bound_unmet(query, order, middle, task, rules, scratch) >= to_reach:
+    while True:
+        middle = (low + high) // 2 if low < high else all_matches  # at last, which lengths all matches would do for
+        reached = _bound_unmet(query, order, middle, task, rules, scratch) >= to_reach
+        if low == high:
+            return low
+        if reached:
             high = middle
         else:
             low = middle + 1
-    _bound_unmet(query, order, task.queries.masses[query, order], task, rules, scratch)
-    return low
 
 
-@compiled
+@compiled_part
 def _slot(keys, gram, num_slots):
     at = np.int64((np.uint32(gram) * SCATTER) >> np.uint32(7)) & (num_slots - 1)
     while keys[at] >= 0 and keys[at] != gram:
@@ -194,7 +197,7 @@ def _slot(keys, gram, num_slots):
     return at
 
 
-@compiled
+@compiled_part
 def _open_query(query, task, scratch):
     """Put the query's n-grams where they are found at once."""
     queries = task.queries
@@ -210,14 +213,14 @@ def _open_query(query, task, scratch):
     scratch.state[SLOTS] = num_slots
 
 
-@compiled
+@compiled_part
 def _close_query(scratch):
     scratch.keys[: scratch.state[SLOTS]] = -1
     for k in range(scratch.state[MET]):
         scratch.order_met[scratch.met[k]] = 0
 
 
-@compiled
+@compiled_part
 def _count_matches(text, n, task, scratch):
     total, num_slots = 0, scratch.state[SLOTS]
     texts = task.texts
@@ -228,21 +231,71 @@ def _count_matches(text, n, task, scratch):
     return total
 
 
-@compiled
+@compiled_part
+def _sift(keys, items, at, size):
+    key, item = keys[at], items[at]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and keys[child + 1] > keys[child]:
+            child += 1
+        if keys[child] <= key:
+            break
+        keys[at], items[at] = keys[child], items[child]
+        at = child
+    keys[at], items[at] = key, item
+
+
+@compiled_part
+def _heapify(keys, items, size):
+    for at in range(size // 2 - 1, -1, -1):
+        _sift(keys, items, at, size)
+
+
+@compiled_part
+def _pop(keys, items, size):
+    """Drop the item with the greatest key; returns how many are left."""
+    size -= 1
+    keys[0], items[0] = keys[size], items[size]
+    _sift(keys, items, 0, size)
+    return size
+
+
+@compiled_part
+def _rare_first(query, order, task, scratch):
+    """A heap of the query's n-grams of one order, those that the fewest texts hold on top; returns its size."""
+    queries, starts = task.queries, task.postings.starts
+    start = queries.bounds[query, order]
+    size = queries.bounds[query, order + 1] - start
+    for k in range(size):
+        gram = queries.grams[start + k]
+        scratch.heap_keys[k], scratch.heap_items[k] = starts[gram] - starts[gram + 1], start + k
+    _heapify(scratch.heap_keys, scratch.heap_items, size)
+    return size
+
+
+@compiled_part
+def _first_from(texts, begin, end, text):
+    """The first place from `begin` on that holds this text or a later one."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if texts[middle] < text:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
+
+
+@compiled_part
 def _meet(query, order, own, task, scratch, fewest):
     """Walk the postings of one order until a text not met has fewer matches than needed; keeps what was left."""
     queries, postings = task.queries, task.postings
-    start, end = queries.bounds[query, order], queries.bounds[query, order + 1]
-    grams, counts = queries.grams[start:end], queries.counts[start:end]
-    sizes = postings.starts[grams + 1] - postings.starts[grams]
-    left, num_met = task.queries.masses[query, order], scratch.state[MET]
-    mark = order + 1
-    for k in np.argsort(sizes):
-        if left < fewest:
-            break
-        begin, stop = postings.starts[grams[k]], postings.starts[grams[k] + 1]
-        begin += np.searchsorted(postings.texts[begin:stop], scratch.state[FIRST])
-        for at in range(begin, stop):
+    left, num_met = queries.masses[query, order], scratch.state[MET]
+    mark, size = order + 1, _rare_first(query, order, task, scratch)
+    while size > 0 and left >= fewest:
+        gram, count = queries.grams[scratch.heap_items[0]], queries.counts[scratch.heap_items[0]]
+        size = _pop(scratch.heap_keys, scratch.heap_items, size)
+        begin, end = postings.starts[gram], postings.starts[gram + 1]
+        for at in range(_first_from(postings.texts, begin, end, scratch.state[FIRST]), end):
             text = postings.texts[at]
             if text >= scratch.state[END]:
                 break
@@ -252,12 +305,12 @@ def _meet(query, order, own, task, scratch, fewest):
                 scratch.met[num_met] = text
                 num_met += 1
             if scratch.order_met[text] == mark:
-                scratch.matches[text] += min(counts[k], postings.counts[at])
-        left -= counts[k]
+                scratch.matches[text] += min(count, postings.counts[at])
+        left -= count
     scratch.state[MET], scratch.state[LEFT] = num_met, left
 
 
-@compiled
+@compiled_part
 def _bound_pair(query, text, task, rules, scratch):
     """Bound from the matches in `scratch.pair`."""
     if rules.query_is_hypothesis:
@@ -267,7 +320,7 @@ def _bound_pair(query, text, task, rules, scratch):
     return _log_precisions(scratch.pair, hypothesis, rules) + _log_brevity(hypothesis, reference)
 
 
-@compiled
+@compiled_part
 def _cap_pair(query, text, order, task, scratch):
     """Set the matches of a pair to the most that both texts allow; none above the order by which it was met."""
     for n in range(ORDERS):
@@ -275,21 +328,7 @@ def _cap_pair(query, text, order, task, scratch):
         scratch.pair[n] = most if n <= order else 0
 
 
-@compiled
-def _sift(bounds, texts, at, size):
-    bound, text = bounds[at], texts[at]
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
-        if child + 1 < size and bounds[child + 1] > bounds[child]:
-            child += 1
-        if bounds[child] <= bound:
-            break
-        bounds[at], texts[at] = bounds[child], texts[child]
-        at = child
-    bounds[at], texts[at] = bound, text
-
-
-@compiled
+@compiled_part
 def _gather(query, order, first, task, rules, scratch):
     """A heap of the texts met by this order whose bound reaches the best score; returns its size."""
     size, to_reach = 0, _log_to_reach(scratch)
@@ -299,14 +338,13 @@ def _gather(query, order, first, task, rules, scratch):
         scratch.pair[order] = min(scratch.pair[order], scratch.matches[text] + scratch.state[LEFT])
         bound = _bound_pair(query, text, task, rules, scratch)
         if bound >= to_reach:
-            scratch.heap_bounds[size], scratch.heap_texts[size] = bound, text
+            scratch.heap_keys[size], scratch.heap_items[size] = bound, text
             size += 1
-    for at in range(size // 2 - 1, -1, -1):
-        _sift(scratch.heap_bounds, scratch.heap_texts, at, size)
+    _heapify(scratch.heap_keys, scratch.heap_items, size)
     return size
 
 
-@compiled
+@compiled_part
 def _weigh(query, text, order, task, rules, scratch):
     """Count the matches of one pair, order by order, while it can reach the best score; take it if it does."""
     if not rules.collect and scratch.best[0] >= scratch.best[1] and task.numbers[text] > scratch.state[PARTNER] >= 0:
@@ -332,7 +370,7 @@ def _weigh(query, text, order, task, rules, scratch):
         scratch.best[0], scratch.state[PARTNER] = score, task.numbers[text]
 
 
-@compiled
+@compiled_part
 def _search(query, task, rules, scratch):
     """Find the best text, or all above the threshold, for one query whose threshold is in `scratch.best`."""
     _open_query(query, task, scratch)
@@ -343,11 +381,9 @@ def _search(query, task, rules, scratch):
         first = scratch.state[MET]
         _meet(query, order, own, task, scratch, fewest)
         size = _gather(query, order, first, task, rules, scratch)
-        while size > 0 and scratch.heap_bounds[0] >= _log_to_reach(scratch):
-            text = scratch.heap_texts[0]
-            size -= 1
-            scratch.heap_bounds[0], scratch.heap_texts[0] = scratch.heap_bounds[size], scratch.heap_texts[size]
-            _sift(scratch.heap_bounds, scratch.heap_texts, 0, size)
+        while size > 0 and scratch.heap_keys[0] >= _log_to_reach(scratch):
+            text = scratch.heap_items[0]
+            size = _pop(scratch.heap_keys, scratch.heap_items, size)
             _weigh(query, text, order, task, rules, scratch)
         if scratch.state[LEFT] > 0:
             break
@@ -363,19 +399,25 @@ def search_best(chosen, task, rules, scratch, scores, partners):
         scores[k], partners[k] = scratch.best[0], scratch.state[PARTNER]
 
 
+@compiled_part
+def _wider(array, size):
+    wider = np.empty(2 * size, array.dtype)
+    wider[: len(array)] = array
+    return wider
+
+
 @compiled
 def search_all(chosen, threshold, task, rules, scratch):
-    """All pairs above the threshold: how many each query has, the texts, the scores."""
+    """All pairs above the threshold: how many each query has, the texts in no order, the scores."""
     size, nums = 0, np.zeros(len(chosen), np.int64)
     texts, scores = np.empty(1024, np.int64), np.empty(1024, np.float64)
     for at in range(len(chosen)):
         scratch.best[0] = threshold
         _search(chosen[at], task, rules, scratch)
         nums[at] = scratch.state[FOUND]
-        while size + nums[at] > len(texts):
-            texts = np.concatenate((texts, texts))
-            scores = np.concatenate((scores, scores))
-        for k in np.argsort(scratch.found[: nums[at]]):
+        if size + nums[at] > len(texts):
+            texts, scores = _wider(texts, size + nums[at]), _wider(scores, size + nums[at])
+        for k in range(nums[at]):
             texts[size], scores[size] = scratch.found[k], scratch.found_scores[k]
             size += 1
-    return nums, texts[:size].copy(), scores[:size].copy()
+    return nums, texts[:size], scores[:size]
