@@ -2,6 +2,7 @@
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
+from epigone.curation.language import Language
 from epigone.errors import DataError
+from epigone.formats.sharegpt import ShareGPT
 from epigone.metrics.categories import (
     CATEGORIES,
     TABLE_5,
@@ -84,9 +87,29 @@ def test_language_is_that_of_prose() -> None:
 def test_language_of_a_conversation_is_that_of_most_turns() -> None:
     languages = Languages()
     german, english = "Bitte schreibe mir ein Gedicht über den Herbst.", "Please write a poem about the autumn."
-    assert languages.of_turns([english, german, "ok", german]) == "de"
-    assert languages.of_turns(["Wie heißt", "du denn heute", "mein Freund?"]) == "de"  # each too short, together not
-    assert languages.of_turns([]) == UNKNOWN
+    assert languages.of_conversation([english, german, "ok", german], [english] * 9) == "de"
+    assert (
+        languages.of_conversation(["Wie heißt", "du denn heute", "mein Freund?"], []) == "de"
+    )  # each too short, together not
+    assert languages.of_conversation(["continue"], [german]) == "de"  # a model answers in the language it is asked in
+    assert languages.of_conversation([], []) == languages.of_conversation(["continue"], ["ok"]) == UNKNOWN
+
+
+def test_a_description_knows_the_languages_that_the_filter_knows(data_root: Path) -> None:
+    rows = list(ShareGPT().read(data_root / "sharegpt" / "sharegpt_small.json"))
+    talks = [row for row in rows if isinstance(row, Conversation)]
+    spoken = {c.id: c for c in talks} | {
+        f"{c.id} in German": talk(f"{c.id} in German", ("user", "Bitte erkläre mir noch einmal das Folgende."))
+        for c in talks[:3]
+    }
+    languages, kept = (
+        Languages(),
+        {row.id for row in Language().apply(spoken.values()) if isinstance(row, Conversation)},
+    )
+    for name, one in spoken.items():
+        said = {role: [m.content for m in one.messages if m.role == role] for role in ("user", "assistant")}
+        assert (languages.of_conversation(said["user"], said["assistant"]) in ("en", UNKNOWN)) == (name in kept), name
+    assert len(kept) > 40 and len(spoken) - len(kept) >= 3
 
 
 def test_openings_by_hand() -> None:
@@ -222,7 +245,7 @@ def test_a_tally_by_hand() -> None:
         talk("d", ("user", "Alone")),
         Conversation("e", ()),
     ]
-    tally = Tally(lambda turns: "xx", lambda texts: [len(text) for text in texts])
+    tally = Tally(lambda asked, answered: "xx" if asked else UNKNOWN, lambda texts: [len(text) for text in texts])
     for one in talks:
         tally.add(one)
     found = tally.contents()
@@ -242,7 +265,7 @@ def test_a_tally_by_hand() -> None:
 
 
 def test_without_a_tokenizer_no_tokens_are_counted() -> None:
-    tally = Tally(lambda turns: "xx", None, "all")
+    tally = Tally(lambda asked, answered: "xx", None, "all")
     tally.add(talk("a", ("user", "one"), ("user", " "), ("user", "two")))
     assert tally.contents().num_tokens is None and tally.contents().num_openings == 2
     assert queries_of(talk("a", ("user", " "), ("user", "two")), "first") == ["two"]

@@ -87,8 +87,8 @@ def test_two_datasets_side_by_side(root: Path, pair: tuple[Artifact, Artifact]) 
     assert numbers == [[250, 260, 300], [250, 260]]
     assert before["ledger"] == {
         "num_read": 302, "num_kept": 300, "num_dropped": 2, "adds_up": True,
-        "dropped": [{"rule": "duplicates", "reason": "duplicate query", "num": 1},
-                    {"rule": "", "reason": "not a row", "num": 1}],
+        "dropped": [{"rule": "", "reason": "not a row", "num": 1},
+                    {"rule": "duplicates", "reason": "duplicate query", "num": 1}],
     }  # fmt: skip
     assert set(found["missing"]) == {"categories"} and "tokens" not in found["datasets"][0]["roles"]["user"]
     assert len(set(before["sample"]) & set(after["sample"])) > 30  # the part of the sample that was kept

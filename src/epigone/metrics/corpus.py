@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from epigone.metrics.languages import UNKNOWN
 from epigone.metrics.lengths import Lengths, LengthTally
 from epigone.metrics.openings import MOST_WORDS, Openings
 from epigone.records import Conversation, Message
@@ -103,7 +102,7 @@ class Tally:
 
     def __init__(
         self,
-        language: Callable[[Sequence[str]], str],
+        language: Callable[[Sequence[str], Sequence[str]], str],
         count_tokens: Callable[[Sequence[str]], Sequence[int]] | None,
         queries: Queries = "first",
     ) -> None:
@@ -125,7 +124,8 @@ class Tally:
         spoken = [m.role for m in conversation.messages if m.role in ("user", "assistant")]
         self._turns.add(len(spoken))
         asked = queries_of(conversation, "all")
-        self._languages[self._language(asked) if asked else UNKNOWN] += 1
+        answers = [m.content for m in conversation.messages if m.role == "assistant"]
+        self._languages[self._language(asked, answers)] += 1
         for query in asked[:1] if self._queries == "first" else asked:
             self._openings.add(query)
         self._traits.update(name for name, holds in _conversation_traits(conversation, spoken, asked).items() if holds)
@@ -164,7 +164,7 @@ class Tally:
             answer_words=self._answer_words.lengths(),
             turns=self._turns.lengths(),
             languages=_top(self._languages, MOST_LANGUAGES),
-            num_languages=len(self._languages.keys() - {UNKNOWN}),
+            num_languages=len(self._languages.keys() - {"unknown"}),
             sources=_top(self._sources, MOST_SOURCES),
             num_sources=len(self._sources),
             openings=tuple(

@@ -151,7 +151,7 @@ class _Collected:
 
 def _collect(options: Describe, folder: Path, tokenizer: Tokenizer | None) -> _Collected:
     count = (lambda texts: [len(ids) for ids in tokenizer.encode_batch(texts)]) if tokenizer else None
-    tally = Tally(Languages().of_turns, count, options.queries)
+    tally = Tally(Languages().of_conversation, count, options.queries)
     texts = Lowest[str](options.max_queries, "diversity", options.seed)
     sampled = QuerySample(options.num_sampled, options.seed)
     shown = Lowest[SampledConversation](NUM_SHOWN, "samples", options.seed)
@@ -214,7 +214,7 @@ def read_ledger(folder: Path) -> Ledger | None:
     path = folder / "dropped.jsonl"
     for drop in read_records(path, Drop) if path.exists() else ():
         counts[drop.filter, drop.reason] += 1
-    dropped = tuple(Dropped(rule, reason, num) for (rule, reason), num in counts.items())
+    dropped = tuple(Dropped(rule, reason, num) for (rule, reason), num in sorted(counts.items()))
     return Ledger(num_read, num_kept, dropped)
 
 

@@ -128,8 +128,9 @@ def languages(description: Description) -> Figure | None:
         for c in found
     ]
     caption = (
-        "The language is that of most user turns, with code, links and markup left out; unknown where there are fewer "
-        "than 20 letters. The source is the file that a conversation was read from."
+        "The language is that of most user turns, with code, links and markup left out, else that of the answers; "
+        "unknown where there are fewer than 20 letters, or doubt. The source is the file that a conversation "
+        "was read from."
     )
     columns = ("dataset", "kind", "name", "number", "of")
     return _figure(
