@@ -72,11 +72,7 @@ def build(stage: StageSpec, root: Path, console: Console, num_workers: int, exec
     if missing:
         try:
             with _progress(console, missing, num_workers) as on_event:
-<<<<<<< HEAD
                 where.run(missing, on_event)
-=======
-                executor_of(executor, root, num_workers).run(missing, on_event)
->>>>>>> main
         except KeyboardInterrupt:
             console.print("interrupted; the same command goes on where this one stopped")
             raise
