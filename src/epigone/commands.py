@@ -67,16 +67,12 @@ def execute(study: Study, root: Path, console: Console, num_workers: int, execut
 
 def build(stage: StageSpec, root: Path, console: Console, num_workers: int, executor: str = "local") -> Path:
     """Run what is missing of one artifact and of those that it is made from, with progress; returns its folder."""
-    store, where = Store(root), executor_of(executor, root, num_workers)
+    store = Store(root)
     missing = plan(Study(stage.slug, stage), store).missing
     if missing:
         try:
             with _progress(console, missing, num_workers) as on_event:
-<<<<<<< HEAD
-                where.run(missing, on_event)
-=======
                 executor_of(executor, root, num_workers).run(missing, on_event)
->>>>>>> main
         except KeyboardInterrupt:
             console.print("interrupted; the same command goes on where this one stopped")
             raise
