@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 MAX_CHARACTERS = 2000
 """Of a turn, what the classifier reads: more changes nothing and takes time."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<!\S)\S[^\s@]*+@\S+\.\S+")  # linear in the length of a word
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>")
 _CODE_NAME = re.compile(r"[a-z]{2,3}")
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from epigone.similarity.compiled import compiled, compiled_part
 from epigone.similarity.grams import Postings, Texts
+from epigone.similarity.heap import heapify, pop
 
 ORDERS = 4
 NONE, EXP, FLOOR = 0, 1, 2
@@ -232,35 +233,6 @@ def _count_matches(text, n, task, scratch):
 
 
 @compiled_part
-def _sift(keys, items, at, size):
-    key, item = keys[at], items[at]
-    while 2 * at + 1 < size:
-        child = 2 * at + 1
-        if child + 1 < size and keys[child + 1] > keys[child]:
-            child += 1
-        if keys[child] <= key:
-            break
-        keys[at], items[at] = keys[child], items[child]
-        at = child
-    keys[at], items[at] = key, item
-
-
-@compiled_part
-def _heapify(keys, items, size):
-    for at in range(size // 2 - 1, -1, -1):
-        _sift(keys, items, at, size)
-
-
-@compiled_part
-def _pop(keys, items, size):
-    """Drop the item with the greatest key; returns how many are left."""
-    size -= 1
-    keys[0], items[0] = keys[size], items[size]
-    _sift(keys, items, 0, size)
-    return size
-
-
-@compiled_part
 def _rare_first(query, order, task, scratch):
     """A heap of the query's n-grams of one order, those that the fewest texts hold on top; returns its size."""
     queries, starts = task.queries, task.postings.starts
@@ -269,7 +241,7 @@ def _rare_first(query, order, task, scratch):
     for k in range(size):
         gram = queries.grams[start + k]
         scratch.heap_keys[k], scratch.heap_items[k] = starts[gram] - starts[gram + 1], start + k
-    _heapify(scratch.heap_keys, scratch.heap_items, size)
+    heapify(scratch.heap_keys, scratch.heap_items, size)
     return size
 
 
@@ -293,7 +265,7 @@ def _meet(query, order, own, task, scratch, fewest):
     mark, size = order + 1, _rare_first(query, order, task, scratch)
     while size > 0 and left >= fewest:
         gram, count = queries.grams[scratch.heap_items[0]], queries.counts[scratch.heap_items[0]]
-        size = _pop(scratch.heap_keys, scratch.heap_items, size)
+        size = pop(scratch.heap_keys, scratch.heap_items, size)
         begin, end = postings.starts[gram], postings.starts[gram + 1]
         for at in range(_first_from(postings.texts, begin, end, scratch.state[FIRST]), end):
             text = postings.texts[at]
@@ -340,7 +312,7 @@ def _gather(query, order, first, task, rules, scratch):
         if bound >= to_reach:
             scratch.heap_keys[size], scratch.heap_items[size] = bound, text
             size += 1
-    _heapify(scratch.heap_keys, scratch.heap_items, size)
+    heapify(scratch.heap_keys, scratch.heap_items, size)
     return size
 
 
@@ -383,7 +355,7 @@ def _search(query, task, rules, scratch):
         size = _gather(query, order, first, task, rules, scratch)
         while size > 0 and scratch.heap_keys[0] >= _log_to_reach(scratch):
             text = scratch.heap_items[0]
-            size = _pop(scratch.heap_keys, scratch.heap_items, size)
+            size = pop(scratch.heap_keys, scratch.heap_items, size)
             _weigh(query, text, order, task, rules, scratch)
         if scratch.state[LEFT] > 0:
             break
