@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from epigone import discover
 from epigone.curation.code_prompts import CodePrompts, sign_of_code
 from epigone.curation.keywords import Keywords
-from epigone.curation.language import Language, prose
+from epigone.curation.language import Language
 from epigone.curation.length import Length
 from epigone.curation.pii import PII
 from epigone.curation.toxicity import Toxicity
 from epigone.errors import SpecError
 from epigone.interfaces import Filter
+from epigone.metrics.languages import prose
 from epigone.records import Conversation, Drop, Message
 from epigone.spec import Component
 from epigone.toxicity.profanity import Profanity

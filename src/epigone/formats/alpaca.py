@@ -5,15 +5,15 @@ In: such a file, packed or not; AlpacaEval's and AlpacaFarm's outputs have the s
 Source: https://github.com/tatsu-lab/stanford_alpaca (alpaca_data.json).
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import bare_name, beginning, identity, instruction_of, rows_or_drops
-from epigone.rows.chats import named_apart, one_turn
+from epigone.rows import bare_name, beginning, identity, instruction_of
+from epigone.rows.chats import Fields, each_row, one_turn
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,9 @@ class Alpaca:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
         """Rows in file order. Raises DataError where the file is damaged or not JSON."""
-        notes = Counter() if notes is None else notes
-        return named_apart(self._rows(path, notes), notes)
+        return each_row(path, partial(_pair, path), salvage=self.salvage, notes=notes)
 
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-                continue
-            number, row = found
-            row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
-            yield one_turn(row_id, instruction_of(row), row.get("output"), path.name, notes)
+
+def _pair(path: Path, number: int, row: Fields, notes: Notes) -> Iterator[Conversation | Drop]:
+    row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
+    yield one_turn(row_id, instruction_of(row), row.get("output"), path.name, notes)

@@ -4,16 +4,16 @@ In: such a file, packed or not. Out: Document or Drop. Like plain_text it yields
 Source: the layout of The Pile and C4 (Gao et al. 2020, arXiv 2101.00027), reduced to the two fields that are needed.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.errors import DataError
 from epigone.records import Document, Drop
-from epigone.rows import beginning, rows_or_drops, text_field
-from epigone.rows.chats import named_apart
+from epigone.rows import beginning, text_field
+from epigone.rows.chats import Fields, each_row
 
 _BESIDE = {"id", "text", "meta", "source", "url", "timestamp"}
 
@@ -31,17 +31,12 @@ class Documents:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Document | Drop]:
         """Rows in file order. Raises DataError where the file is damaged or not JSON."""
-        notes = Counter() if notes is None else notes
-        return named_apart(self._rows(path, notes), notes)
+        return each_row(path, partial(_document, path.name), salvage=self.salvage, notes=notes)
 
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Document | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-                continue
-            number, row = found
-            where = f"{path.name}: row {number}"
-            try:
-                yield Document(text_field(row, "id", where), text_field(row, "text", where))
-            except DataError as error:
-                yield Drop(str(row.get("id") or f"row-{number}"), "not a document", str(error))
+
+def _document(source: str, number: int, row: Fields, notes: Notes) -> Iterator[Document | Drop]:
+    where = f"{source}: row {number}"
+    try:
+        yield Document(text_field(row, "id", where), text_field(row, "text", where))
+    except DataError as error:
+        yield Drop(str(row.get("id") or f"row-{number}"), "not a document", str(error))

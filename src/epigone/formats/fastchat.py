@@ -6,15 +6,15 @@ whole (data/dummy_conversation.json). Out: Conversation or Drop; a battle is two
 Sources: https://github.com/lm-sys/FastChat; Zheng et al. 2023 (arXiv 2309.11998) for LMSYS-Chat-1M.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import bare_name, beginning, first_rows, identity, rows_or_drops
-from epigone.rows.chats import chat, dialogue, named_apart, parts_join, speaker_turns
+from epigone.rows import bare_name, beginning, first_rows, identity
+from epigone.rows.chats import Fields, chat, dialogue, each_row, parts_join, speaker_turns
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,22 @@ class FastChat:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
         """Rows in file order. Raises DataError where the file is damaged or not JSON."""
-        notes = Counter() if notes is None else notes
-        return named_apart(self._rows(path, notes), notes)
+        return each_row(path, partial(self._row, path), salvage=self.salvage, notes=notes)
 
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-                continue
-            number, row = found
-            names = ("conversation_id", "question_id", "id")
-            row_id = next(filter(None, (identity(row.get(name)) for name in names)), f"{bare_name(path)}-{number}")
-            where = f"{path.name}: row {number}"
-            if "conversations" in row:
-                turns = speaker_turns(row)
-                yield (
-                    Drop(row_id, "not in FastChat's form", where)
-                    if turns is None
-                    else dialogue(row_id, turns, path.name, notes)
-                )
-            elif "conversation_a" in row or "conversation_b" in row:
-                for side in "ab":
-                    yield self._of_model(
-                        f"{row_id}-{side}", row.get(f"conversation_{side}"), row.get(f"model_{side}"), where, notes
-                    )
-            else:
-                yield self._of_model(row_id, row.get("conversation"), row.get("model"), where, notes)
+    def _row(self, path: Path, number: int, row: Fields, notes: Notes) -> Iterator[Conversation | Drop]:
+        names = ("conversation_id", "question_id", "id")
+        row_id = next(filter(None, (identity(row.get(name)) for name in names)), f"{bare_name(path)}-{number}")
+        where = f"{path.name}: row {number}"
+        if "conversations" in row:
+            turns = speaker_turns(row)
+            found = dialogue(row_id, turns, path.name, notes) if turns is not None else None
+            yield found or Drop(row_id, "not in FastChat's form", where)
+        elif "conversation_a" in row or "conversation_b" in row:
+            for side in "ab":
+                turns, model = row.get(f"conversation_{side}"), row.get(f"model_{side}")
+                yield self._of_model(f"{row_id}-{side}", turns, model, where, notes)
+        else:
+            yield self._of_model(row_id, row.get("conversation"), row.get("model"), where, notes)
 
     def _of_model(self, row_id: str, turns: object, model: object, where: str, notes: Notes) -> Conversation | Drop:
         if self.model and model != self.model:

@@ -8,12 +8,13 @@ Source: Guo et al. 2023 (arXiv 2301.07597), https://huggingface.co/datasets/Hell
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import bare_name, beginning, columns, identity, read_table, rows_or_drops, shown
-from epigone.rows.chats import named_apart, one_turn
+from epigone.rows import bare_name, beginning, columns, identity, read_table, shown
+from epigone.rows.chats import Fields, each_row, named_apart, one_turn
 
 HUMAN_ANSWERS = "human answers left out"
 _COLUMNS = {"text", "source", "question", "label"}
@@ -37,19 +38,13 @@ class HC3:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
         """Answers in file order. Raises DataError where the file is damaged, neither JSON lines nor such a CSV file."""
+        if not set(columns(path)) >= _COLUMNS:
+            return each_row(path, partial(_answers, path), salvage=self.salvage, notes=notes)
         notes = Counter() if notes is None else notes
-        rows = _table if set(columns(path)) >= _COLUMNS else self._rows
-        return named_apart(rows(path, notes), notes)
-
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-            else:
-                yield from _answers(*found, path, notes)
+        return named_apart(_table(path, notes), notes)
 
 
-def _answers(number: int, row: dict[str, object], path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
+def _answers(path: Path, number: int, row: Fields, notes: Notes) -> Iterator[Conversation | Drop]:
     row_id = f"{identity(row.get('source')) or bare_name(path)}-{number}"
     answers, humans = row.get("chatgpt_answers"), row.get("human_answers")
     notes[HUMAN_ANSWERS] += len(humans) if isinstance(humans, list) else 0

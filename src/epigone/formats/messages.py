@@ -5,15 +5,15 @@ tool calls, tools' results and reasoning are kept apart, not flattened into text
 Source: the message form of https://platform.openai.com/docs/guides/fine-tuning and of Hugging Face chat templates.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import bare_name, beginning, identity, read_prompts, rows_or_drops
-from epigone.rows.chats import chat, named_apart
+from epigone.rows import bare_name, beginning, identity, read_prompts
+from epigone.rows.chats import Fields, chat, each_row
 
 __all__ = ["Messages", "read_prompts"]  # read_prompts: the same rows, asked strictly
 TOOLS = "tool definitions left out"
@@ -34,15 +34,10 @@ class Messages:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
         """Rows in file order. Raises DataError where the file is damaged or not JSON."""
-        notes = Counter() if notes is None else notes
-        return named_apart(self._rows(path, notes), notes)
+        return each_row(path, partial(_dialogue, path), salvage=self.salvage, notes=notes)
 
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-                continue
-            number, row = found
-            notes[TOOLS] += bool(row.get("tools"))
-            row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
-            yield chat(row_id, row.get("messages"), path.name, f"{path.name}: row {number}", notes)
+
+def _dialogue(path: Path, number: int, row: Fields, notes: Notes) -> Iterator[Conversation | Drop]:
+    notes[TOOLS] += bool(row.get("tools"))
+    row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
+    yield chat(row_id, row.get("messages"), path.name, f"{path.name}: row {number}", notes)

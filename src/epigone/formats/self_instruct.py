@@ -5,15 +5,15 @@ or the fine-tuning pairs {"prompt", "completion"}. Out: Conversation or Drop, on
 Source: Wang et al. 2022 (arXiv 2212.10560), https://github.com/yizhongw/self-instruct (data/, human_eval/).
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from epigone.entries import Notes
 from epigone.records import Conversation, Drop
-from epigone.rows import bare_name, beginning, identity, instruction_of, rows_or_drops, shown
-from epigone.rows.chats import named_apart, one_turn
+from epigone.rows import bare_name, beginning, identity, instruction_of, shown
+from epigone.rows.chats import Fields, each_row, one_turn
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,20 @@ class SelfInstruct:
 
     def read(self, path: Path, notes: Notes | None = None) -> Iterator[Conversation | Drop]:
         """Instances in file order. Raises DataError where the file is damaged or not JSON."""
-        notes = Counter() if notes is None else notes
-        return named_apart(self._rows(path, notes), notes)
-
-    def _rows(self, path: Path, notes: Notes) -> Iterator[Conversation | Drop]:
-        for found in rows_or_drops(path, salvage=self.salvage, notes=notes):
-            if isinstance(found, Drop):
-                yield found
-                continue
-            number, row = found
-            row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
-            if "instances" in row:
-                yield from _instances(row_id, row, path.name, notes)
-            elif "completion" in row:
-                yield one_turn(row_id, row.get("prompt"), row["completion"], path.name, notes)
-            else:
-                yield one_turn(row_id, instruction_of(_tidy(row)), row.get("response"), path.name, notes)
+        return each_row(path, partial(_task, path), salvage=self.salvage, notes=notes)
 
 
-def _instances(row_id: str, row: dict[str, object], source: str, notes: Notes) -> Iterator[Conversation | Drop]:
+def _task(path: Path, number: int, row: Fields, notes: Notes) -> Iterator[Conversation | Drop]:
+    row_id = identity(row.get("id")) or f"{bare_name(path)}-{number}"
+    if "instances" in row:
+        yield from _instances(row_id, row, path.name, notes)
+    elif "completion" in row:
+        yield one_turn(row_id, row.get("prompt"), row["completion"], path.name, notes)
+    else:
+        yield one_turn(row_id, instruction_of(_tidy(row)), row.get("response"), path.name, notes)
+
+
+def _instances(row_id: str, row: Fields, source: str, notes: Notes) -> Iterator[Conversation | Drop]:
     instances = row["instances"]
     if not isinstance(instances, list) or not instances:
         yield Drop(row_id, "no instances", f"instances is {shown(instances)}; a list is needed")
@@ -62,7 +57,7 @@ def _instances(row_id: str, row: dict[str, object], source: str, notes: Notes) -
             yield Drop(f"{row_id}-{place}", "not an instance", f"{shown(instance)}; input and output are needed")
 
 
-def _tidy(row: dict[str, object]) -> dict[str, object]:
+def _tidy(row: Fields) -> Fields:
     """An instruction often ends in a line feed there."""
     asked = row.get("instruction")
     return row | {"instruction": asked.strip()} if isinstance(asked, str) else row

@@ -9,14 +9,15 @@ data/clean_sharegpt.py (https://github.com/lm-sys/FastChat) for the speakers.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeVar
 
 from epigone.entries import Notes
 from epigone.errors import DataError
 from epigone.records import Conversation, Document, Drop, Message, Role
-from epigone.rows import shown
+from epigone.rows import rows_or_drops, shown
 from epigone.rows.replies import ERROR_REPLY, UNENDED, answer_message
 
 EMPTY_PROMPT = "empty prompt"
@@ -45,6 +46,9 @@ PART = re.compile(r"(?P<base>.+)_(?P<start>\d{1,9})", re.DOTALL)
 
 Turn = tuple[str, str]
 Kept = TypeVar("Kept", Conversation, Document)
+Fields = dict[str, object]
+Making = Callable[[int, Fields, Notes], Iterable[Kept | Drop]]
+"""A row's number and fields -> what the row holds."""
 
 
 def one_turn(row_id: str, prompt: object, answer: object, source: str, notes: Notes) -> Conversation | Drop:
@@ -57,6 +61,23 @@ def one_turn(row_id: str, prompt: object, answer: object, source: str, notes: No
     if isinstance(message, str):
         return Drop(row_id, message, shown(said[-80:] if said else answer))
     return Conversation(row_id, (Message("user", asked), message), source)
+
+
+def each_row(path: Path, made: Making[Kept], *, salvage: bool, notes: Notes | None) -> Iterator[Kept | Drop]:
+    """What `made` makes of each row (its number, the row) of an array or of JSON lines, no id twice.
+
+    What is no object, and with `salvage` what was lost to damage, is a Drop. Raises DataError.
+    """
+    notes = Counter() if notes is None else notes
+    return named_apart(_each_row(path, made, salvage, notes), notes)
+
+
+def _each_row(path: Path, made: Making[Kept], salvage: bool, notes: Notes) -> Iterator[Kept | Drop]:
+    for found in rows_or_drops(path, salvage=salvage, notes=notes):
+        if isinstance(found, Drop):
+            yield found
+        else:
+            yield from made(*found, notes)
 
 
 def named_apart(found: Iterable[Kept | Drop], notes: Notes) -> Iterator[Kept | Drop]:

@@ -13,17 +13,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from epigone.curation import evaluation_prompts
 from epigone.datasets import iterate_dataset
 from epigone.errors import DataError
 from epigone.interfaces import StageSpec
-from epigone.rows import messages_field, read_rows, text_field
 from epigone.similarity.bleu import Settings
 from epigone.similarity.prepared import Prepared
 from epigone.spec import Artifact, Input
 from epigone.store import write_json
 
 Source = StageSpec | Artifact | Input
-PROMPT_FIELDS = ("prompt", "question", "text", "instruction")
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,4 @@ def _first_turns(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _prompts(path: Path) -> Iterator[tuple[int, str]]:
-    for row, (number, fields) in enumerate(read_rows(path)):
-        where = f"{path}: row {number}"
-        name = next((name for name in PROMPT_FIELDS if name in fields), None)
-        if name is None and "messages" not in fields:
-            raise DataError(f"{where}: holds no prompt; it needs one of: {', '.join(PROMPT_FIELDS)}, messages")
-        yield row, text_field(fields, name, where) if name else messages_field(fields, where)[-1].content
+    return ((row, asked[-1].content) for row, (_, asked, _) in enumerate(evaluation_prompts(path)))
