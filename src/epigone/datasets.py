@@ -7,6 +7,7 @@ memory stays flat. Source: https://parquet.apache.org/docs/file-format.
 import bisect
 import dataclasses
 import itertools
+from collections import deque
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -96,6 +97,44 @@ def read_dataset(path: Path) -> list[Conversation]:
 def _schema(cls: type[Row]) -> pyarrow.Schema:
     fields = dataclasses.fields(cls)
     return pyarrow.schema([(f.name, _MESSAGES if f.name == "messages" else _TEXT) for f in fields])
+
+
+class Waiting:
+    """Conversations that went in and are due to come out, in order: those beyond HELD wait in files of `scratch`."""
+
+    HELD = 4 * ROW_GROUP
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._first: deque[Conversation] = deque()
+        self._files: deque[Path] = deque()
+        self._last: list[Conversation] = []
+        self._num_files = 0
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._files) * self.HELD + len(self._last)
+
+    def push(self, conversation: Conversation) -> None:
+        """Let one more wait."""
+        if not self._files and not self._last and len(self._first) < self.HELD:
+            self._first.append(conversation)
+            return
+        self._last.append(conversation)
+        if len(self._last) == self.HELD:
+            self._files.append(self._scratch / f"waiting-{self._num_files}.parquet")
+            self._num_files += 1
+            write_dataset(self._files[-1], self._last)
+            self._last = []
+
+    def pop(self) -> Conversation:
+        """The one that has waited longest. Raises IndexError where none waits."""
+        if not self._first and self._files:
+            file = self._files.popleft()
+            self._first.extend(iterate_dataset(file))
+            file.unlink()
+        elif not self._first:
+            self._first, self._last = deque(self._last), []
+        return self._first.popleft()
 
 
 class RandomAccess:

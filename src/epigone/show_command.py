@@ -73,7 +73,7 @@ def _show_dataset(parts: dict[str, object], found: Iterator[show_datasets.Page],
         sys.stdout.write(json.dumps(parts | show_datasets.plain(page)) + "\n")
         return
     console = Console()
-    console.print_json(json.dumps(parts["summary"]))
+    console.print_json(json.dumps(parts))
     for page in found if by_page else islice(found, 1):
         show_datasets.show(page, console)
         if by_page and console.is_terminal and console.input("Enter: next page, q: end ").strip() == "q":

@@ -1,15 +1,18 @@
 """Curate: the ledger adds up to the row, a filter that loses a row is found out, texts lie beside their reasons."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from epigone.datasets import iterate_rows, read_dataset
+from epigone.datasets import Waiting, iterate_rows, read_dataset
 from epigone.errors import DataError, WorkError
-from epigone.records import Conversation, Drop, DroppedConversation
+from epigone.records import Conversation, Drop, DroppedConversation, Message
 from epigone.spec import Component, Input
 from epigone.stages.curate import Curate
 from epigone.store import Store, read_records, read_summary
@@ -82,3 +85,21 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     path = dump(tmp_path / "one.jsonl", [], broken=3)
     with pytest.raises(DataError, match="all 3 rows were dropped"):
         Store(tmp_path / "runs").build(curate(path))
+
+
+@given(st.lists(st.integers(-3, 9), max_size=60))
+def test_what_waits_comes_out_in_order(tmp_path_factory: pytest.TempPathFactory, steps: list[int]) -> None:
+    """Against a plain queue; a number above 0 pushes so many, one below pops. Only two are held in memory at a time."""
+    waiting, plain = Waiting(tmp_path_factory.mktemp("waiting")), deque[str]()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Waiting, "HELD", 2)
+        for number, step in enumerate(steps):
+            for i in range(step):
+                plain.append(f"{number}-{i}")
+                waiting.push(Conversation(plain[-1], (Message("user", "x"),)))
+            for _ in range(min(-step, len(plain))):
+                assert waiting.pop().id == plain.popleft()
+            assert len(waiting) == len(plain)
+        assert [waiting.pop().id for _ in range(len(waiting))] == list(plain)
+    with pytest.raises(IndexError):
+        waiting.pop()

@@ -4,14 +4,15 @@ In: dumps in one published format, or datasets. Out: `datasets/`: records.parque
 every row that was left out, and dropped.parquet with its text. Streams: what is in memory is what a filter remembers.
 """
 
-from collections import Counter, deque
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from epigone.datasets import DatasetWriter
+from epigone.datasets import DatasetWriter, Waiting
 from epigone.errors import DataError, WorkError
 from epigone.interfaces import Filter, Format, StageSpec
 from epigone.records import Conversation, Drop, DroppedConversation
@@ -68,7 +69,8 @@ class Curate:
             for name, component in zip(ledger.filters, self.filters, strict=True):
                 rule = component.make(inputs)
                 assert isinstance(rule, Filter)
-                rows = _filtered(rule, name, rows, left_out)
+                scratch = Path(files.enter_context(tempfile.TemporaryDirectory(dir=out, suffix=".partial")))
+                rows = _filtered(rule, name, rows, left_out, scratch)
             for conversation in rows:
                 kept.write(conversation)
             if not kept.num_rows:
@@ -145,26 +147,26 @@ def _readable(form: Format, paths: Iterable[Path], ledger: Ledger, left_out: Lef
 
 
 def _filtered(
-    rule: Filter, name: str, conversations: Iterable[Conversation], left_out: LeftOut
+    rule: Filter, name: str, conversations: Iterable[Conversation], left_out: LeftOut, scratch: Path
 ) -> Iterator[Conversation]:
     """What the rule keeps. Raises WorkError where it loses, invents or reorders a conversation."""
-    within: deque[Conversation] = deque()
+    within = Waiting(scratch)
 
     def handed_in() -> Iterator[Conversation]:
         for conversation in conversations:
-            within.append(conversation)
+            within.push(conversation)
             yield conversation
 
     for row in rule.apply(handed_in()):
-        came = within.popleft() if within else None
+        came = within.pop() if len(within) else None
         if came is None or came.id != row.id:
             raise WorkError(f"the filter {name} gave back {row.id!r} where {came.id if came else 'nothing'!r} was due")
         if isinstance(row, Drop):
             left_out(replace(row, filter=name), came)
         else:
             yield row
-    if within:
-        raise WorkError(f"the filter {name} lost {len(within)} conversations, the first is {within[0].id!r}")
+    if num_lost := len(within):
+        raise WorkError(f"the filter {name} lost {num_lost} conversations, the first is {within.pop().id!r}")
 
 
 def _with_text(drop: Drop, conversation: Conversation | None) -> DroppedConversation:
