@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from epigone.models import llama
+from epigone.models import decoder, llama
 from epigone.tokens.packing import Blocks, positions
 from epigone.training.loop import train
 from epigone.training.optimizer import Recipe
@@ -36,7 +36,7 @@ OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3, b2=0.9
 @jax.jit
 def plain_step(weights, state, tokens, places, segments):
     def loss(weights):
-        logits = llama.forward(weights, CONFIG, tokens, places, segments)
+        logits = decoder.forward(llama, weights, CONFIG, tokens, places, segments)
         return optax.softmax_cross_entropy_with_integer_labels(logits[:, :-1], tokens[:, 1:]).mean()
 
     value, gradients = jax.value_and_grad(loss)(weights)

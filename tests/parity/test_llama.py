@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from epigone.decoding.engine import Engine
+from epigone.models import decoder
 from epigone.models import params as parameters
 from epigone.models.weights import load_checkpoint, save_checkpoint
 
@@ -30,7 +31,7 @@ def assert_same_as_transformers(folder: Path) -> None:
     tokens = golden["tokens"]
 
     def loss(params):
-        logits = family.forward(params, config, *blocks(tokens))
+        logits = decoder.forward(family, params, config, *blocks(tokens))
         logprobs = jax.nn.log_softmax(logits[:, :-1])
         return -jnp.take_along_axis(logprobs, jnp.asarray(tokens)[:, 1:, None], axis=-1).mean(), logits
 
@@ -87,4 +88,4 @@ def test_transformers_loads_our_export(case, tmp_path):
     tokens = np.arange(1, 21).reshape(2, 10)
     with torch.no_grad():
         expected = theirs.eval()(torch.as_tensor(tokens)).logits.numpy()
-    np.testing.assert_allclose(family.forward(params, config, *blocks(tokens)), expected, atol=1e-4)
+    np.testing.assert_allclose(decoder.forward(family, params, config, *blocks(tokens)), expected, atol=1e-4)

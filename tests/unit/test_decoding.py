@@ -8,7 +8,7 @@ from epigone.decoding.engine import Engine, bucket
 from epigone.decoding.sampling import choose, row_seed
 from epigone.decoding.stops import cut
 from epigone.errors import WorkError
-from epigone.models import llama
+from epigone.models import decoder, llama
 from epigone.models import params as parameters
 from epigone.models.family import Model
 
@@ -19,7 +19,7 @@ CONFIG = llama.Config(
 
 @jax.jit
 def all_logprobs(params, tokens, segments):
-    return jax.nn.log_softmax(llama.forward(params, CONFIG, tokens, jnp.arange(80)[None], segments)[0])
+    return jax.nn.log_softmax(decoder.forward(llama, params, CONFIG, tokens, jnp.arange(80)[None], segments)[0])
 
 
 @pytest.fixture(scope="module")

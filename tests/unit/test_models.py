@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from epigone.errors import ArtifactError, DataError
+from epigone.errors import ArtifactError, DataError, SpecError
+from epigone.models import decoder, layers, llama
 from epigone.models import family as families
-from epigone.models import layers, llama
 from epigone.models import params as parameters
+from epigone.models.compute import Compute
 from epigone.models.weights import load_checkpoint, save_checkpoint
 
 CONFIG = llama.Config(
@@ -30,8 +32,8 @@ def folder(params, tmp_path):
     return tmp_path
 
 
-forward = jax.jit(llama.forward, static_argnums=1)
-features_cached = jax.jit(llama.features_cached, static_argnums=1)
+forward = jax.jit(partial(decoder.forward, llama), static_argnums=1)
+features_cached = jax.jit(partial(decoder.features_cached, llama), static_argnums=1)
 
 
 def random_tokens(shape, seed=0):
@@ -93,7 +95,7 @@ def test_causal(params):
 
 @pytest.mark.parametrize("chunks", [[12], [1] * 12, [5, 1, 6]])
 def test_cached_is_uncached(params, chunks):
-    tokens, cache, start, found = random_tokens(12), llama.empty_cache(CONFIG, 1, 16), 0, []
+    tokens, cache, start, found = random_tokens(12), decoder.empty_cache(CONFIG, 1, 16), 0, []
     for n in chunks:
         positions = jnp.arange(start, start + n)[None]
         features, cache = features_cached(
@@ -199,3 +201,44 @@ def test_broken_weights(folder):
         load_checkpoint(folder)
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_checkpoint(folder / "nowhere")
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_window_is_the_same_in_a_block_and_in_a_cache(gaps):
+    """Padding between prompt and reply leaves unseen slots in a cache: they do not count into the window."""
+    place = jnp.arange(9)
+    in_block = layers.within_block(layers.packed_bias(jnp.ones((1, 9), int)), 3)[0]
+    by_hand = (place[:, None] >= place) & (place[:, None] - place <= 2)
+    np.testing.assert_array_equal(in_block == 0, by_hand)
+    slots = jnp.where(place < 5, place, place + 4) if gaps else place
+    visible = jnp.zeros((9, 14), bool).at[:, slots].set(place[:, None] >= place)
+    in_cache = layers.within_cache(visible[None], 3)[0]
+    np.testing.assert_array_equal(in_cache[:, slots] == 0, by_hand)
+    assert (in_cache == 0).sum() == by_hand.sum()
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_what_is_computed_again_changes_nothing(params, remat):
+    tokens = random_tokens(8)[None]
+    arguments = (tokens, jnp.arange(8)[None], jnp.ones((1, 8), int))
+
+    @partial(jax.jit, static_argnums=1)
+    def gradients(params, compute):
+        return jax.grad(lambda p: decoder.forward(llama, p, CONFIG, *arguments, compute=compute)[0, :, 3].sum())(params)
+
+    same = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(same, gradients(params, Compute(remat=remat)), gradients(params, Compute()))
+
+
+def test_half_precision_is_near_full_precision(params):
+    tokens = random_tokens(12)
+    arguments = (tokens[None], jnp.arange(12)[None], jnp.ones((1, 12), int))
+    half = decoder.forward(llama, params, CONFIG, *arguments, compute=Compute(dtype="bfloat16"))[0]
+    full = alone(params, tokens)
+    assert half.dtype == jnp.float32
+    assert 0 < jnp.abs(half - full).max() < 0.05 * jnp.abs(full).max()
+
+
+def test_an_unknown_way_to_compute_is_refused():
+    with pytest.raises(SpecError, match="no remat 'half'; there is: none, dots, full"):
+        Compute(remat="half")

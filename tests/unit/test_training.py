@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epigone.errors import ArtifactError, DataError, SpecError, WorkError
-from epigone.models import llama
+from epigone.models import decoder, llama
 from epigone.models import params as parameters
 from epigone.models.family import Model
 from epigone.tokens.packing import Blocks, empty_blocks, pack, positions
@@ -67,7 +67,7 @@ def test_loss_is_the_sum_over_learnt_tokens_of_their_own_document(seed):
 
 @jax.jit
 def summed_loss(params, tokens, mask, segments, places):
-    logits = llama.forward(params, CONFIG, tokens, places, segments)
+    logits = decoder.forward(llama, params, CONFIG, tokens, places, segments)
     return next_token_loss(logits, tokens, mask, segments)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt
 
 from epigone.decoding.sampling import choose
+from epigone.models import decoder
 from epigone.models.family import Family, Model, ModelConfig
 from epigone.models.layers import KVCache
 
@@ -76,7 +77,7 @@ def score(
     index_T = jnp.arange(tokens_BT.shape[1])
     segment_ids_BT = (index_T < lengths_B[:, None]).astype(jnp.int32)
     positions_BT = jnp.broadcast_to(index_T, tokens_BT.shape)
-    features_BTD = family.features(params, config, tokens_BT, positions_BT, segment_ids_BT)
+    features_BTD = decoder.features(family, params, config, tokens_BT, positions_BT, segment_ids_BT)
 
     def row_sum(row: tuple[Array, Array, Array, Array]) -> Float[Array, ""]:
         features_TD, tokens_T, start, length = row
@@ -93,12 +94,13 @@ def _read_prompts(model: Model, asked: Asked, num_slots: int) -> tuple[Float[Arr
     batch_size, num_prompt = asked.prompts.shape
     index_P = jnp.arange(num_prompt)
     causal_PS = jnp.arange(num_slots) <= index_P[:, None]
-    features_BPD, cache = model.family.features_cached(
+    features_BPD, cache = decoder.features_cached(
+        model.family,
         model.params,
         model.config,
         asked.prompts,
         jnp.broadcast_to(index_P, asked.prompts.shape),
-        model.family.empty_cache(model.config, batch_size, num_slots),
+        decoder.empty_cache(model.config, batch_size, num_slots),
         slot=0,
         visible_BTS=jnp.broadcast_to(causal_PS, (batch_size, num_prompt, num_slots)),
     )
@@ -110,7 +112,8 @@ def _read_last(model: Model, asked: Asked, drawn: Drawn, cache: KVCache) -> tupl
     num_prompt, slots_S = asked.prompts.shape[1], jnp.arange(cache.keys.shape[3])
     slot = num_prompt + drawn.step - 1
     visible_BS = (slots_S < asked.lengths[:, None]) | ((slots_S >= num_prompt) & (slots_S <= slot))
-    features_B1D, cache = model.family.features_cached(
+    features_B1D, cache = decoder.features_cached(
+        model.family,
         model.params,
         model.config,
         drawn.last[:, None],

@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from epigone import discover
 from epigone.errors import DataError
-from epigone.models.layers import KVCache
+from epigone.models.layers import Layer
 from epigone.models.params import Param, init
 
 
@@ -31,6 +31,21 @@ class ModelConfig(Protocol):
     @property
     def max_positions(self) -> int:
         """Longest sequence, in tokens."""
+        ...
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers."""
+        ...
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        ...
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
         ...
 
     def to_hf(self) -> dict[str, object]:
@@ -51,53 +66,25 @@ class Family(Protocol):
         """Every parameter, one line each."""
         ...
 
-    def forward(
+    def embed(
         self,
         params: PyTree[Float[Array, "..."]],
         config: ModelConfig,
         tokens_BT: Int[Array, "B T"],
         positions_BT: Int[Array, "B T"],
-        segment_ids_BT: Int[Array, "B T"],
-        /,
-    ) -> Float[Array, "B T V"]:
-        """Logits of packed documents; segment id 0 is padding."""
-        ...
-
-    def features(
-        self,
-        params: PyTree[Float[Array, "..."]],
-        config: ModelConfig,
-        tokens_BT: Int[Array, "B T"],
-        positions_BT: Int[Array, "B T"],
-        segment_ids_BT: Int[Array, "B T"],
         /,
     ) -> Float[Array, "B T D"]:
-        """`forward` without the output head."""
+        """What the first layer reads."""
+        ...
+
+    def layer(self, config: ModelConfig, positions_BT: Int[Array, "B T"], /) -> Layer:
+        """What a layer computes, for tokens at these positions."""
         ...
 
     def logits(
         self, params: PyTree[Float[Array, "..."]], config: ModelConfig, features: Float[Array, "*B D"], /
     ) -> Float[Array, "*B V"]:
-        """The output head."""
-        ...
-
-    def empty_cache(self, config: ModelConfig, batch_size: int, num_slots: int, /) -> KVCache:
-        """Room for the keys and values of `num_slots` tokens a row."""
-        ...
-
-    def features_cached(
-        self,
-        params: PyTree[Float[Array, "..."]],
-        config: ModelConfig,
-        tokens_BT: Int[Array, "B T"],
-        positions_BT: Int[Array, "B T"],
-        cache: KVCache,
-        /,
-        *,
-        slot: Int[Array, ""] | int,
-        visible_BTS: Bool[Array, "B T S"],
-    ) -> tuple[Float[Array, "B T D"], KVCache]:
-        """Features of T more tokens, written to slots [slot, slot + T) of the cache."""
+        """The last norm and the output head; in fp32."""
         ...
 
 

@@ -6,13 +6,43 @@ Sources: RMSNorm arXiv 1910.07467; rotary embedding arXiv 2104.09864 in the half
 grouped queries arXiv 2305.13245; SwiGLU arXiv 2002.05202.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 MASKED = -1e30  # finite: a row of padding sees nothing, and must give numbers all the same
+
+
+Window = Int[Array, ""] | int | None
+"""How many of the keys before it a query sees, itself included; None: all."""
+
+
+@runtime_checkable
+class Attend(Protocol):
+    """What a layer is handed: attention over the keys that its queries see. To be called once."""
+
+    def __call__(
+        self,
+        q: Float[Array, "B N T H"],
+        k: Float[Array, "B K T H"],
+        v: Float[Array, "B K T H"],
+        window: Window = None,
+    ) -> Float[Array, "B N T H"]:
+        """What was mixed, head-major. Queries are scaled by 1/sqrt(H); a family that scales otherwise does so to q."""
+        ...
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """One layer of a variant, made for the positions of a batch."""
+
+    def __call__(
+        self, x: Float[Array, "B T D"], params: PyTree[Float[Array, "..."]], index: Int[Array, ""], attend: Attend, /
+    ) -> Float[Array, "B T D"]:
+        """The residual stream after the layer; `params` are this layer's own, `index` is its number."""
+        ...
 
 
 class KVCache(NamedTuple):
@@ -44,7 +74,8 @@ def rotate(
     """Turn each head by its position; the first half of a head pairs with the second."""
     cos, sin = angles
     first, second = jnp.split(x_BNTH, 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return turned.astype(x_BNTH.dtype)
 
 
 def split_heads(x_BTE: Float[Array, "B T E"], num_heads: int) -> Float[Array, "B N T H"]:
@@ -98,3 +129,15 @@ def packed_bias(segment_ids_BT: Int[Array, "B T"]) -> Float[Array, "B T T"]:
     same = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
     causal = jnp.tril(jnp.ones((length, length), bool))
     return bias_of(same & causal & (segment_ids_BT > 0)[:, None, :])
+
+
+def within_block(bias_BTT: Float[Array, "B T T"], window: Int[Array, ""] | int) -> Float[Array, "B T T"]:
+    """A block's bias with each query's sight cut to the last `window` keys of its document, itself included."""
+    place = jnp.arange(bias_BTT.shape[-1])
+    return jnp.where(place[:, None] - place < window, bias_BTT, MASKED)
+
+
+def within_cache(visible_BTS: Bool[Array, "B T S"], window: Int[Array, ""] | int) -> Float[Array, "B T S"]:
+    """The same for a cache, whose slots may have gaps: the last `window` of the visible ones."""
+    num_later = visible_BTS.sum(axis=-1, keepdims=True) - jnp.cumsum(visible_BTS, axis=-1)
+    return bias_of(visible_BTS & (num_later < window))

@@ -1,20 +1,19 @@
 """The family `llama`: LLaMA, and every published model of its shape (arXiv 2302.13971; `LlamaForCausalLM`).
 
-In: tokens with positions and segment ids. Out: logits; or, with a KV cache, logits and the cache.
-Letters as in `layers`, and V vocabulary. Layers are stacked and scanned.
+In: tokens with positions. Out: what is embedded, what a layer computes, logits; `decoder` runs them.
+Letters as in `layers`, and V vocabulary.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from epigone.errors import DataError
 from epigone.models import layers
-from epigone.models.layers import KVCache
+from epigone.models.layers import Attend, Layer
 from epigone.models.params import Param, normal, ones
 
 # config.json attribute -> our field
@@ -151,102 +150,36 @@ def param_tree(config: Config) -> PyTree[Param]:
     return tree
 
 
-def forward(
-    params: PyTree[Float[Array, "..."]],
-    config: Config,
-    tokens_BT: Int[Array, "B T"],
-    positions_BT: Int[Array, "B T"],
-    segment_ids_BT: Int[Array, "B T"],
-) -> Float[Array, "B T V"]:
-    """Logits of a block of packed documents: positions start anew with each, segment id 0 is padding."""
-    return logits(params, config, features(params, config, tokens_BT, positions_BT, segment_ids_BT))
-
-
-def features(
-    params: PyTree[Float[Array, "..."]],
-    config: Config,
-    tokens_BT: Int[Array, "B T"],
-    positions_BT: Int[Array, "B T"],
-    segment_ids_BT: Int[Array, "B T"],
+def embed(
+    params: PyTree[Float[Array, "..."]], config: Config, tokens_BT: Int[Array, "B T"], positions_BT: Int[Array, "B T"]
 ) -> Float[Array, "B T D"]:
-    """What the output head reads; arguments as in `forward`."""
-    bias = layers.packed_bias(segment_ids_BT)
+    """What the first layer reads."""
+    return params["embed"][tokens_BT]
+
+
+def layer(config: Config, positions_BT: Int[Array, "B T"]) -> Layer:
+    """One layer: attention over rotated heads, then the gated MLP, each behind a norm and added to the stream."""
     angles = layers.rotary_angles(positions_BT, config.head_width, config.rope_theta)
 
-    def layer(x: Float[Array, "B T D"], p: dict[str, Float[Array, "..."]]) -> tuple[Float[Array, "B T D"], None]:
-        q, k, v = _query_key_value(p, config, x, angles)
-        return _residuals(p, config, x, layers.attention(q, k, v, bias)), None
+    def one(
+        x: Float[Array, "B T D"], p: dict[str, Float[Array, "..."]], index: Int[Array, ""], attend: Attend
+    ) -> Float[Array, "B T D"]:
+        normed = layers.rms_norm(x, p["attention_norm"], config.norm_epsilon)
+        q = layers.rotate(layers.split_heads(normed @ p["query"], config.num_heads), angles)
+        k = layers.rotate(layers.split_heads(normed @ p["key"], config.num_kv_heads), angles)
+        v = layers.split_heads(normed @ p["value"], config.num_kv_heads)
+        x = x + layers.merge_heads(attend(q, k, v)) @ p["output"]
+        normed = layers.rms_norm(x, p["mlp_norm"], config.norm_epsilon)
+        return x + layers.swiglu(normed, p["gate"], p["up"], p["down"])
 
-    x, _ = jax.lax.scan(layer, params["embed"][tokens_BT], params["layers"])
-    return layers.rms_norm(x, params["norm"], config.norm_epsilon)
+    return one
 
 
 def logits(params: PyTree[Float[Array, "..."]], config: Config, features: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
-    """Logits in fp32; tied variants read the embedding backwards."""
+    """Logits in fp32, behind the last norm; tied variants read the embedding backwards."""
     head_DV = params["embed"].T if config.tie_embeddings else params["head"]
-    return jnp.matmul(features, head_DV, preferred_element_type=jnp.float32)
-
-
-def empty_cache(config: Config, batch_size: int, num_slots: int) -> KVCache:
-    """A KV cache of zeros in fp32."""
-    shape = (config.num_layers, batch_size, config.num_kv_heads, num_slots, config.head_width)
-    return KVCache(jnp.zeros(shape), jnp.zeros(shape))
-
-
-def features_cached(
-    params: PyTree[Float[Array, "..."]],
-    config: Config,
-    tokens_BT: Int[Array, "B T"],
-    positions_BT: Int[Array, "B T"],
-    cache: KVCache,
-    *,
-    slot: Int[Array, ""] | int,
-    visible_BTS: Bool[Array, "B T S"],
-) -> tuple[Float[Array, "B T D"], KVCache]:
-    """Features of T more tokens, whose keys and values go to slots [slot, slot + T).
-
-    `visible_BTS` says which slots each token sees.
-    """
-    bias = layers.bias_of(visible_BTS)
-    angles = layers.rotary_angles(positions_BT, config.head_width, config.rope_theta)
-
-    def layer(
-        carry: tuple[Float[Array, "B T D"], KVCache], xs: tuple[dict[str, Float[Array, "..."]], Int[Array, ""]]
-    ) -> tuple[tuple[Float[Array, "B T D"], KVCache], None]:
-        (x, cache), (p, index) = carry, xs
-        q, k, v = _query_key_value(p, config, x, angles)
-        at = (index, 0, 0, slot, 0)
-        cache = KVCache(
-            jax.lax.dynamic_update_slice(cache.keys, k[None], at),
-            jax.lax.dynamic_update_slice(cache.values, v[None], at),
-        )
-        mixed = layers.attention(q, cache.keys[index], cache.values[index], bias)
-        return (_residuals(p, config, x, mixed), cache), None
-
-    carry = (params["embed"][tokens_BT], cache)
-    (x, cache), _ = jax.lax.scan(layer, carry, (params["layers"], jnp.arange(config.num_layers)))
-    return layers.rms_norm(x, params["norm"], config.norm_epsilon), cache
-
-
-def _query_key_value(
-    p: dict[str, Float[Array, "..."]],
-    config: Config,
-    x_BTD: Float[Array, "B T D"],
-    angles: tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]],
-) -> tuple[Float[Array, "B N T H"], Float[Array, "B K T H"], Float[Array, "B K T H"]]:
-    x = layers.rms_norm(x_BTD, p["attention_norm"], config.norm_epsilon)
-    q = layers.split_heads(x @ p["query"], config.num_heads)
-    k = layers.split_heads(x @ p["key"], config.num_kv_heads)
-    v = layers.split_heads(x @ p["value"], config.num_kv_heads)
-    return layers.rotate(q, angles), layers.rotate(k, angles), v
-
-
-def _residuals(
-    p: dict[str, Float[Array, "..."]], config: Config, x: Float[Array, "B T D"], mixed: Float[Array, "B N T H"]
-) -> Float[Array, "B T D"]:
-    x = x + layers.merge_heads(mixed) @ p["output"]
-    normed = layers.rms_norm(x, p["mlp_norm"], config.norm_epsilon)
-    return x + layers.swiglu(normed, p["gate"], p["up"], p["down"])
+    normed = layers.rms_norm(features, params["norm"], config.norm_epsilon)
+    return jnp.matmul(normed, head_DV, preferred_element_type=jnp.float32)
 
 
 def _refuse_unheeded(given: Mapping[str, object]) -> None:

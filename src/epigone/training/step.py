@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from epigone.models import decoder
 from epigone.models.family import Family, Model, ModelConfig
 from epigone.training.loss import next_token_loss
 from epigone.training.optimizer import Rates, adamw, learning_rate
@@ -65,7 +66,7 @@ def run_steps(
     optimizer = adamw(rates, family.param_tree(config), scale_by_parameter=scale_by_parameter)
 
     def loss_of(params: PyTree[Float[Array, "..."]], batch: Batch) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        logits = family.forward(params, config, batch.tokens, batch.positions, batch.segment_ids)
+        logits = decoder.forward(family, params, config, batch.tokens, batch.positions, batch.segment_ids)
         total, count = next_token_loss(logits, batch.tokens, batch.loss_mask, batch.segment_ids)
         return total / jnp.maximum(count, 1.0), count
 

@@ -1,0 +1,114 @@
+"""What all families do alike: run stacked layers over blocks of packed documents, or over a KV cache.
+
+In: a family's functions, parameters, tokens with positions. Out: features (what the output head reads), logits, the
+cache. A family says what one layer computes; `attend`, which the layer is handed, knows which keys a query sees: those
+of its own document in a block, or those in the cache. Letters as in `layers`. Layers are stacked and scanned.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from epigone.models import layers
+from epigone.models.compute import DEFAULT, Compute
+from epigone.models.family import Family, ModelConfig
+from epigone.models.layers import KVCache, Window
+
+Params = PyTree[Float[Array, "..."]]
+
+
+def forward(
+    family: Family,
+    params: Params,
+    config: ModelConfig,
+    tokens_BT: Int[Array, "B T"],
+    positions_BT: Int[Array, "B T"],
+    segment_ids_BT: Int[Array, "B T"],
+    *,
+    compute: Compute = DEFAULT,
+) -> Float[Array, "B T V"]:
+    """Logits in fp32 of blocks of packed documents: positions start anew with each, segment id 0 is padding."""
+    params = compute.cast(params)
+    found_BTD = features(family, params, config, tokens_BT, positions_BT, segment_ids_BT, compute=compute)
+    return family.logits(params, config, found_BTD)
+
+
+def features(
+    family: Family,
+    params: Params,
+    config: ModelConfig,
+    tokens_BT: Int[Array, "B T"],
+    positions_BT: Int[Array, "B T"],
+    segment_ids_BT: Int[Array, "B T"],
+    *,
+    compute: Compute = DEFAULT,
+) -> Float[Array, "B T D"]:
+    """What the output head reads; arguments as in `forward`."""
+    params = compute.cast(params)
+    bias_BTT = layers.packed_bias(segment_ids_BT)
+    layer = family.layer(config, positions_BT)
+
+    def attend(
+        q: Float[Array, "B N T H"], k: Float[Array, "B K T H"], v: Float[Array, "B K T H"], window: Window = None
+    ) -> Float[Array, "B N T H"]:
+        seen = bias_BTT if window is None else layers.within_block(bias_BTT, window)
+        return layers.attention(q, k, v, seen)
+
+    def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
+        return layer(x, *p, attend), None
+
+    x = family.embed(params, config, tokens_BT, positions_BT)
+    return jax.lax.scan(compute.remembered(one), x, _stacked(params, config))[0]
+
+
+def empty_cache(config: ModelConfig, batch_size: int, num_slots: int, dtype: jnp.dtype | None = None) -> KVCache:
+    """Room for the keys and values of `num_slots` tokens a row: zeros, in fp32 where nothing else is said."""
+    shape = (config.num_layers, batch_size, config.num_kv_heads, num_slots, config.head_width)
+    return KVCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+
+def features_cached(
+    family: Family,
+    params: Params,
+    config: ModelConfig,
+    tokens_BT: Int[Array, "B T"],
+    positions_BT: Int[Array, "B T"],
+    cache: KVCache,
+    *,
+    slot: Int[Array, ""] | int,
+    visible_BTS: Bool[Array, "B T S"],
+) -> tuple[Float[Array, "B T D"], KVCache]:
+    """Features of T more tokens, whose keys and values go to slots [slot, slot + T).
+
+    `visible_BTS` says which slots each token sees, itself included; what it sees stands in the order of positions.
+    """
+    bias_BTS = layers.bias_of(visible_BTS)
+    layer = family.layer(config, positions_BT)
+
+    def one(
+        carry: tuple[Float[Array, "B T D"], KVCache], p: tuple[Params, Int[Array, ""]]
+    ) -> tuple[tuple[Float[Array, "B T D"], KVCache], None]:
+        x, held = carry
+        at = (p[1], 0, 0, slot, 0)
+
+        def attend(
+            q: Float[Array, "B N T H"], k: Float[Array, "B K T H"], v: Float[Array, "B K T H"], window: Window = None
+        ) -> Float[Array, "B N T H"]:
+            nonlocal held
+            held = KVCache(
+                jax.lax.dynamic_update_slice(held.keys, k[None].astype(held.keys.dtype), at),
+                jax.lax.dynamic_update_slice(held.values, v[None].astype(held.values.dtype), at),
+            )
+            seen = bias_BTS if window is None else layers.within_cache(visible_BTS, window)
+            return layers.attention(q, held.keys[p[1]], held.values[p[1]], seen)
+
+        x = layer(x, *p, attend)
+        return (x, held), None
+
+    x = family.embed(params, config, tokens_BT, positions_BT)
+    return jax.lax.scan(one, (x, cache), _stacked(params, config))[0]
+
+
+def _stacked(params: Params, config: ModelConfig) -> tuple[Params, Int[Array, " L"]]:
+    """What a scan over layers takes: each layer's parameters and its number."""
+    return params["layers"], jnp.arange(config.num_layers)
