@@ -42,7 +42,7 @@ def load_checkpoint(path: Path) -> Model:
             if (found := tuple(home[name].get_slice(name).get_shape())) != shape:
                 raise ArtifactError(f"{path}: tensor {name!r} has shape {found}, but {CONFIG} asks for {shape}")
         _refuse_surplus(path, set(home) - set(expected))
-        params = parameters.from_published(tree, lambda name: home[name].get_tensor(name))
+        params = parameters.from_published(tree, lambda name, index: home[name].get_slice(name)[index])
     return Model(family, config, params)
 
 
