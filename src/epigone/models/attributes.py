@@ -13,10 +13,34 @@ from typing import Any
 from epigone.errors import DataError
 
 IGNORED = frozenset(
-    "architectures torch_dtype dtype transformers_version _name_or_path use_cache initializer_range bos_token_id "
-    "eos_token_id pad_token_id chunk_size_feed_forward is_encoder_decoder output_attentions output_hidden_states "
-    "return_dict id2label label2id num_labels problem_type is_llama_config transformers.js_config task_specific_params "
-    "_attn_implementation_autoset cache_implementation unsloth_version classifier_dropout".split()
+    [
+        "architectures",
+        "torch_dtype",
+        "dtype",
+        "transformers_version",
+        "_name_or_path",
+        "use_cache",
+        "initializer_range",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+        "chunk_size_feed_forward",
+        "is_encoder_decoder",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        "is_llama_config",
+        "transformers.js_config",
+        "task_specific_params",
+        "_attn_implementation_autoset",
+        "cache_implementation",
+        "unsloth_version",
+        "classifier_dropout",
+    ]
 )
 """Attributes of any family that do not change the logits."""
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -76,7 +100,9 @@ def windows_of(kinds: object, window: object, num_layers: int) -> tuple[int, ...
     `kinds` is the attribute layer_types, `window` sliding_window. Raises DataError for what is neither.
     """
     if not isinstance(kinds, Sequence) or len(kinds) != num_layers or set(kinds) - {FULL, SLIDING}:
-        raise DataError(f"config.json: layer_types must name {FULL} or {SLIDING} for {num_layers} layers, not {kinds!r}")
+        raise DataError(
+            f"config.json: layer_types must name {FULL} or {SLIDING} for {num_layers} layers, not {kinds!r}"
+        )
     if SLIDING not in kinds:
         return ()
     if not isinstance(window, int) or window < 1:

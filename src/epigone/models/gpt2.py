@@ -38,8 +38,21 @@ _ATTRIBUTES = Attributes(
         "add_cross_attention": (False,),
     },
     ignored=frozenset(
-        "n_ctx n_special output_past predict_special_tokens attn_pdrop embd_pdrop resid_pdrop summary_activation "
-        "summary_first_dropout summary_proj_to_labels summary_type summary_use_proj reorder_and_upcast_attn".split()
+        [
+            "n_ctx",
+            "n_special",
+            "output_past",
+            "predict_special_tokens",
+            "attn_pdrop",
+            "embd_pdrop",
+            "resid_pdrop",
+            "reorder_and_upcast_attn",
+            "summary_activation",
+            "summary_first_dropout",
+            "summary_proj_to_labels",
+            "summary_type",
+            "summary_use_proj",
+        ]
     ),
 )
 
