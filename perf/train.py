@@ -17,6 +17,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -186,6 +187,7 @@ class Worker:
     """A way in its own process."""
 
     def __init__(self, way: str, name: str, shape: Shape, on_card: bool) -> None:
+        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
         environment = dict(os.environ)
         if on_card:
             environment |= {
@@ -203,17 +205,18 @@ class Worker:
         size = ["--layers", str(shape.num_layers), "--batch-size", str(shape.batch_size)]
         command = [sys.executable, __file__, name, *size, "--worker", way, *(["--card"] if on_card else [])]
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True
         )
         self.ready = self.answer()
 
     def answer(self) -> dict[str, float]:
         """The next line, or what went wrong."""
-        assert self.process.stdout and self.process.stderr
+        assert self.process.stdout
         while line := self.process.stdout.readline():
             if line.startswith("{"):
                 return json.loads(line)
-        raise RuntimeError(" ".join(self.process.stderr.read().strip().splitlines()[-1:])[-300:] or "ended")
+        self.complaints.seek(0)
+        raise RuntimeError(" ".join(self.complaints.read().strip().splitlines()[-1:])[-300:] or "ended")
 
     def round(self) -> dict[str, float]:
         """Run one more."""
@@ -248,6 +251,8 @@ def measure(ways: list[str], name: str, shape: Shape, on_card: bool, rounds: int
                     found[way] = spent | {"seconds": seconds, "tokens_per_second": shape.num_tokens / seconds}
         for worker in workers.values():
             worker.end()
+        if on_card:  # a card is dear: what is measured is said at once
+            print(f"{group[0]}: {json.dumps(found.get(group[0]))}", file=sys.stderr, flush=True)
     return found
 
 
