@@ -7,6 +7,7 @@ question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bi
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -17,6 +18,7 @@ from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.progress import tell
 from epigone.spec import Artifact, Component, Input
 from epigone.tokens.chat_template import ChatTokens
 from epigone.tokens.packing import Blocks, load_blocks
@@ -25,6 +27,7 @@ from epigone.training.embeddings import init_token_embeddings
 from epigone.training.log import warmup_note
 from epigone.training.loop import train
 from epigone.training.optimizer import Recipe
+from epigone.training.speed import Meter
 from epigone.training.trackers import following
 from epigone.training.treatment import Treatment
 
@@ -100,6 +103,7 @@ class Train:
         treatments = [cast(Treatment, treatment.make(inputs)) for treatment in self.treatments]
         blocks, counts = self._mixture(inputs, treatments)
         start = self._start(inputs, template.tokenizer)
+        meter = Meter.of(start, self.recipe.batch_size, blocks.length)
         with following(out / "train_log.jsonl", self.name) as trackers:
             model, log = train(
                 start,
@@ -110,6 +114,7 @@ class Train:
                 state_folder=out / "state",
                 export_folder=out,
                 trackers=trackers,
+                on_progress=partial(_tell, meter),
             )
         if self.size is not None:
             model = self._with_roles(model, template.tokenizer)
@@ -124,6 +129,7 @@ class Train:
             "first_loss": float(log.losses[0]),
             "last_loss": float(log.losses[-1]),
             "notes": [note] if note else [],
+            **meter.figures,
         }
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
@@ -146,6 +152,11 @@ class Train:
         assert blocks is not None
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
         return blocks, {kind: own, "replay_tokens": blocks.num_tokens - own}
+
+
+def _tell(meter: Meter, step: int, total: int, loss: float) -> None:
+    meter.step(step)
+    tell(step, total, "steps", ", ".join(filter(None, (f"loss {loss:.3f}", meter.note))))
 
 
 def _llama(size: Size, vocab_size: int) -> llama.Config:

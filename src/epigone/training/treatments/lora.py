@@ -29,6 +29,7 @@ class Lora(Treatment):
     """Rank, scale and place of the adapters."""
 
     rank: int = 8
+    """Width of what is between the two adapters of a projection."""
     alpha: float | int = 16
     """The change is multiplied by alpha / rank."""
     targets: tuple[str, ...] = ()
