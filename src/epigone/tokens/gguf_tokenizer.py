@@ -93,8 +93,10 @@ def sentencepiece_bpe(
     merges = _merges(vocabulary, scores, types)
     model = models.BPE(dict(vocabulary), merges, unk_token=unknown, fuse_unk=True, byte_fallback=BYTE in types)
     tokenizer = Tokenizer(model)
-    replace = normalizers.Replace(" ", SPACE)
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if adds_space else replace
+    if adds_space:  # before the first word of a text alone, wherever words that stay whole cut it
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="first", split=False)
+    else:
+        tokenizer.normalizer = normalizers.Replace(" ", SPACE)
     strip = [decoders.Strip(" ", 1, 0)] if adds_space else []
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
