@@ -17,7 +17,8 @@ from epigone.gguf_file import find_gguf, open_gguf
 from epigone.models import family as families
 from epigone.models import llama
 from epigone.models import params as parameters
-from epigone.models.gguf import llama3_divisors, read_gguf
+from epigone.models.gguf import read_gguf
+from epigone.models.rotary import Scaling
 from epigone.models.weights import load_checkpoint
 from epigone.tokens.gguf_tokenizer import tokenizer_config
 from epigone.tokens.tokenizer import Tokenizer
@@ -60,7 +61,7 @@ NAMES = {
 }
 
 
-def write(path: Path, model, kind=Kind.F32, *, extra=None, without=(), drop_tensors=()) -> Path:
+def write(path: Path, model, kind=Kind.F32, *, extra=None, without=(), drop_tensors=(), tensors=None) -> Path:
     """A llama as llama.cpp writes it."""
     config = model.config
     values = {
@@ -89,6 +90,8 @@ def write(path: Path, model, kind=Kind.F32, *, extra=None, without=(), drop_tens
         if name not in drop_tensors:
             raw = kind if stored.ndim == 2 else Kind.F32
             writer.add_tensor(name, gguf.quants.quantize(stored, raw), raw_dtype=raw)
+    for name, tensor in (tensors or {}).items():
+        writer.add_tensor(name, np.asarray(tensor, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -133,7 +136,7 @@ def test_a_folder_with_one_file_is_a_checkpoint(model, tmp_path):
     [
         ({"general.architecture": "rwkv6"}, (), "architecture 'rwkv6' cannot be read; there is: llama, qwen2"),
         ({"llama.expert_count": 8}, (), "'llama.expert_count' .value 8. is not known"),
-        ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}, (), "'linear'|rope_scaling"),
+        ({"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}, (), "rope_type='yarn' is not computed"),
         ({"llama.block_count": "two"}, (), "'llama.block_count' should be a number, not 'two'"),
         ({}, ("llama.embedding_length",), "hidden_size must be a number, not None"),
         ({"split.count": 3}, (), "one of 3 parts of a model; join them"),
@@ -146,21 +149,22 @@ def test_metadata_that_cannot_be_honoured_are_refused(model, tmp_path, extra, wi
     assert str(file) in str(caught.value)
 
 
-def test_scaled_rotary_positions_of_llama_3(tmp_path, model):
-    """Against the published values of rope_freqs.weight of LLaMA 3.2 1B (head width 64, theta 5e5, factor 32)."""
-    divisors = llama3_divisors(64, 5e5, 32.0)
-    assert divisors[:14].tolist() == [1.0] * 14 and divisors[-1] == 32.0
-    by_hand = []
-    for index in range(32):
-        wave = 2 * np.pi * 5e5 ** (2 * index / 64)
-        if wave < 8192 / 4:
-            by_hand.append(1.0)
-        elif wave > 8192:
-            by_hand.append(32.0)
-        else:
-            smooth = (8192 / wave - 1) / 3
-            by_hand.append(1 / ((1 - smooth) / 32 + smooth))
-    np.testing.assert_allclose(divisors, by_hand, rtol=1e-5)
+def by_the_published_rule(head_width, theta, factor):
+    """`apply_scaling` of https://github.com/meta-llama/llama-models, number by number, as what to divide by."""
+    for index in range(head_width // 2):
+        wave = 2 * np.pi * theta ** (2 * index / head_width)
+        smooth = (8192 / wave - 1) / (4 - 1)
+        yield 1.0 if wave < 8192 / 4 else factor if wave > 8192 else 1 / ((1 - smooth) / factor + smooth)
+
+
+def test_scaled_rotary_positions(model, tmp_path):
+    linear = {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}
+    assert load_checkpoint(write(tmp_path / "m.gguf", model, extra=linear)).config.rope_scaling == Scaling("linear", 4)
+    file = write(tmp_path / "m.gguf", model, tensors={"rope_freqs.weight": [*by_the_published_rule(16, 1e4, 8.0)]})
+    assert load_checkpoint(file).config.rope_scaling == Scaling("llama3", 8.0, 1.0, 4.0, 8192)
+    file = write(tmp_path / "m.gguf", model, tensors={"rope_freqs.weight": np.linspace(1, 8, 8)})
+    with pytest.raises(DataError, match=r"rope_freqs.weight is not how LLaMA 3 scales"):
+        load_checkpoint(file)
 
 
 @pytest.mark.parametrize("keep", [3, 20, 100, 700, 60_000])
@@ -226,7 +230,7 @@ def test_gemma_norms_and_what_its_metadata_leave_out(tmp_path):
     assert expected.items() <= found.attributes.items()
     assert [kind == "full_attention" for kind in found.attributes["layer_types"]] == [False] * 5 + [True, False]
     name = "model.layers.3.self_attn.q_norm.weight"
-    np.testing.assert_allclose(found.reader([name])(name), np.linspace(-1, 1, 24), atol=1e-6)
+    np.testing.assert_allclose(found.reader([name])(name, (slice(None),)), np.linspace(-1, 1, 24), atol=1e-6)
     assert found.shapes([name]) == {"token_embd.weight": (8, 32), name: (24,)}
 
 

@@ -8,7 +8,7 @@ Sources: the package `gguf` (names, de-quantisation);
 https://github.com/ggml-org/llama.cpp/blob/master/convert_hf_to_gguf.py (what is stored how).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from epigone.errors import DataError
 from epigone.gguf_file import GgufFile, TensorPlace, open_gguf
+from epigone.models.params import Index, Reader
 
 NAMES = {
     "context_length": "max_position_embeddings",
@@ -97,25 +98,23 @@ class GgufTensors:
         stored = {name: place for name, place in self.file.tensors.items() if name != _FREQUENCIES}
         return {ours.get(name, name): place.shape for name, place in stored.items()}
 
-    def reader(self, published: list[str]) -> Callable[[str], Float[np.ndarray, "..."]]:
-        """Reads a tensor by its published name, in the published layout. Raises DataError for a damaged file."""
+    def reader(self, published: list[str]) -> Reader:
+        """Reads a tensor, or a part of it, by its published name and in its published layout.
+
+        Raises DataError for a damaged file.
+        """
         names = self._names(published)
 
-        def read(name: str) -> Float[np.ndarray, "..."]:
-            tensor = _dequantised(self.file, names[name])
-            if self.architecture.shifts_norms and name.endswith("norm.weight"):
-                return tensor - 1.0
-            if self.architecture.pairs_rows and (heads := self._heads(name)):
-                return unpaired(tensor, heads)
-            return tensor
+        def read(name: str, index: Index) -> Float[np.ndarray, "..."]:
+            if self.architecture.pairs_rows and (heads := num_heads_of(name, self.attributes)):
+                return unpaired(_dequantised(self.file, names[name]), heads)[index]
+            tensor = _dequantised(self.file, names[name], index[0])[(slice(None), *index[1:])]
+            return tensor - 1.0 if self.architecture.shifts_norms and name.endswith("norm.weight") else tensor
 
         return read
 
     def _names(self, published: list[str]) -> dict[str, str]:
         return self.architecture.names(published, int(self.file.number(f"{self.architecture.name}.block_count")))
-
-    def _heads(self, name: str) -> int:
-        return num_heads_of(name, self.attributes)
 
 
 def num_heads_of(name: str, attributes: Mapping[str, object]) -> int:
@@ -208,17 +207,21 @@ def _rounded(value: object) -> object:
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
-def _dequantised(file: GgufFile, name: str) -> Float[np.ndarray, "..."]:
+def _dequantised(file: GgufFile, name: str, index: slice = slice(None)) -> Float[np.ndarray, "..."]:
+    """A tensor, or the rows of it at `index`."""
     place = file.tensors[name]
     kind, width = _kind(file, name, place)
-    rows = file.content[place.start : place.start + width * _num_rows(place)]
-    if len(rows) != width * _num_rows(place):
+    num_bytes = width * int(np.prod(place.shape[:-1], dtype=np.int64))
+    stored = file.content[place.start : place.start + num_bytes]
+    if len(stored) != num_bytes:
         raise DataError(f"{file.path}: tensor {name!r} ends behind the end of the file; fetch it anew")
-    rows = rows.reshape(-1, width)
+    if len(place.shape) == 1:
+        return dequantize(stored, kind)[index]
+    rows = stored.reshape(-1, width)[index]
     tensor = np.empty((len(rows), place.shape[-1]), np.float32)
     for start in range(0, len(rows), _ROWS):
         tensor[start : start + _ROWS] = dequantize(rows[start : start + _ROWS], kind)
-    return tensor.reshape(place.shape)
+    return tensor
 
 
 def _kind(file: GgufFile, name: str, place: TensorPlace) -> tuple[gguf.GGMLQuantizationType, int]:
@@ -231,10 +234,8 @@ def _kind(file: GgufFile, name: str, place: TensorPlace) -> tuple[gguf.GGMLQuant
             f"{file.path}: tensor {name!r} is stored as kind {place.kind}, which cannot be read ({error})"
         ) from error
     block, size = gguf.GGML_QUANT_SIZES[kind]
-    if not place.shape or place.shape[-1] % block:
-        raise DataError(f"{file.path}: tensor {name!r} of shape {place.shape} is not in whole blocks of {block}")
+    if len(place.shape) not in (1, 2) or place.shape[-1] % block:
+        raise DataError(
+            f"{file.path}: tensor {name!r} of shape {place.shape} is no vector or matrix in whole blocks of {block}"
+        )
     return kind, place.shape[-1] // block * size
-
-
-def _num_rows(place: TensorPlace) -> int:
-    return int(np.prod(place.shape[:-1], dtype=np.int64))

@@ -7,14 +7,13 @@ memory-mapped, one at a time, as fp32.
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Array, Float, PyTree, Shaped
+from jaxtyping import Array, Float, PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -44,8 +43,8 @@ class Stored(Protocol):
         """Shape of every tensor that is there; `published` are those that the family asks for."""
         ...
 
-    def reader(self, published: list[str], /) -> Callable[[str], Shaped[np.ndarray, "..."]]:
-        """Reads one tensor by its name."""
+    def reader(self, published: list[str], /) -> parameters.Reader:
+        """Reads a tensor, or a part of it, by its name."""
         ...
 
 
@@ -109,8 +108,8 @@ class _SafeTensors:
     def shapes(self, published: list[str]) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name, file in self.home.items()}
 
-    def reader(self, published: list[str]) -> Callable[[str], Shaped[np.ndarray, "..."]]:
-        return lambda name: self.home[name].get_tensor(name)
+    def reader(self, published: list[str]) -> parameters.Reader:
+        return lambda name, index: self.home[name].get_slice(name)[index]
 
 
 def _config(path: Path, attributes: Mapping[str, object]) -> tuple[families.Family, ModelConfig]:

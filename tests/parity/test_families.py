@@ -1,4 +1,4 @@
-"""Our LLaMA against `transformers`': from committed golden files, and (slow) made anew and the other way round."""
+"""Every family against `transformers`: from committed golden files, and (slow) made anew and the other way round."""
 
 import importlib.util
 import json
@@ -13,11 +13,12 @@ from safetensors.numpy import load_file
 
 from epigone.decoding.engine import Engine
 from epigone.models import decoder
+from epigone.models import family as families
 from epigone.models import params as parameters
 from epigone.models.weights import load_checkpoint, save_checkpoint
 
 HERE = Path(__file__).parent
-CASES = ("grouped_untied", "tied")
+CASES = sorted(folder.name for folder in (HERE / "golden").iterdir() if (folder / "golden.safetensors").exists())
 
 
 def blocks(tokens):
@@ -49,6 +50,11 @@ def assert_same_as_transformers(folder: Path) -> None:
     assert list(reply.tokens) == greedy
 
 
+def test_every_family_has_a_case():
+    found = {json.loads((HERE / "golden" / case / "config.json").read_text())["model_type"] for case in CASES}
+    assert found == set(families.names())
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case):
     assert "transformers" in json.loads((HERE / "golden/versions.json").read_text())
@@ -67,7 +73,9 @@ def make_golden() -> ModuleType:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_made_anew(tmp_path):
-    make_golden().main(tmp_path)
+    module = make_golden()
+    module.main(tmp_path)
+    assert sorted(module.CASES) == CASES
     for case in CASES:
         assert_same_as_transformers(tmp_path / case)
 
