@@ -13,6 +13,7 @@ from epigone.models import layers
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, ModelConfig
 from epigone.models.layers import KVCache, Window
+from epigone.models.noise import Noise
 
 Params = PyTree[Float[Array, "..."]]
 
@@ -42,20 +43,24 @@ def features(
     segment_ids_BT: Int[Array, "B T"],
     *,
     compute: Compute = DEFAULT,
+    noise: Noise | None = None,
 ) -> Float[Array, "B T D"]:
-    """What the output head reads; arguments as in `forward`."""
+    """What the output head reads; arguments as in `forward`, and what a training pass leaves out at random."""
     params = compute.cast(params)
     bias_BTT = layers.packed_bias(segment_ids_BT)
+    if noise is not None:
+        bias_BTT = noise.forget(bias_BTT, positions_BT)
     layer = family.layer(config, positions_BT)
 
     def attend(
         q: Float[Array, "B N T H"], k: Float[Array, "B K T H"], v: Float[Array, "B K T H"], window: Window = None
     ) -> Float[Array, "B N T H"]:
         seen = bias_BTT if window is None else layers.within_block(bias_BTT, window)
-        return layers.attention(q, k, v, seen)
+        return layers.ATTENTION[compute.attention](q, k, v, seen)
 
     def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
-        return layer(x, *p, attend), None
+        after = layer(x, *p, attend)
+        return after if noise is None else noise.after_layer(x, after, p[1]), None
 
     x = family.embed(params, config, tokens_BT, positions_BT)
     return jax.lax.scan(compute.remembered(one), x, _stacked(params, config))[0]
