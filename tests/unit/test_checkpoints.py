@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from epigone.errors import ArtifactError, DataError
+from epigone.models import decoder
 from epigone.models import family as families
 from epigone.models import params as parameters
+from epigone.models.compute import Compute
 from epigone.models.weights import load_checkpoint, save_checkpoint, tokenizer_files
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
@@ -78,6 +81,20 @@ def test_what_cannot_be_honoured_is_refused_by_name(folder):
     (folder / "config.json").write_text(json.dumps({key: value for key, value in attributes.items() if key != wide}))
     with pytest.raises(DataError, match=f"{wide} must be a number, not None"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_half_precision_stays_half(case):
+    """Between the layers, that is: what is computed in fp32 within one does not leak into the stream."""
+    family, config = families.config_from_hf(json.loads((GOLDEN / case / "config.json").read_text()))
+    places = jax.ShapeDtypeStruct((2, 8), np.int32)
+
+    def run(params, *block):
+        found = decoder.features(family, params, config, *block, compute=Compute(dtype="bfloat16"))
+        return found, family.logits(params, config, found)
+
+    features, logits = jax.eval_shape(run, parameters.shapes(family.param_tree(config)), places, places, places)
+    assert (features.dtype, logits.dtype) == (jnp.bfloat16, jnp.float32)
 
 
 @pytest.mark.parametrize(

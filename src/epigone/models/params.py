@@ -149,7 +149,7 @@ def publishers(
             sources.setdefault(name, []).append((param, value, i if param.stacked else None))
 
     def make(parts: list[tuple[Param, Float[Array, "..."], int | None]]) -> Float[np.ndarray, "..."]:
-        tensor = np.empty(parts[0][0].published_shape, np.float32)
+        tensor = np.zeros(parts[0][0].published_shape, np.float32)
         for param, value, row in parts:
             view = param.view(tensor)
             whole = np.asarray(value)

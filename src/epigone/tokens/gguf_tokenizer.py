@@ -87,7 +87,12 @@ def named_tokens(file: GgufFile) -> dict[str, str]:
 
 
 def sentencepiece_bpe(
-    vocabulary: Mapping[str, int], scores: Sequence[float], types: Sequence[int], *, unknown: str, adds_space: bool
+    vocabulary: Mapping[str, int],
+    scores: Sequence[float | int],
+    types: Sequence[int],
+    *,
+    unknown: str,
+    adds_space: bool,
 ) -> Tokenizer:
     """A `tokenizers` BPE that cuts text as SentencePiece does with these pieces, scores and types, by id."""
     merges = _merges(vocabulary, scores, types)
@@ -142,7 +147,9 @@ def _sentencepiece(file: GgufFile, vocabulary: dict[str, int], types: Sequence[i
     return sentencepiece_bpe(vocabulary, scores, types, unknown=unknown, adds_space=adds_space)
 
 
-def _merges(vocabulary: Mapping[str, int], scores: Sequence[float], types: Sequence[int]) -> list[tuple[str, str]]:
+def _merges(
+    vocabulary: Mapping[str, int], scores: Sequence[float | int], types: Sequence[int]
+) -> list[tuple[str, str]]:
     """All pairs of pieces that make a piece, the best piece first."""
     pieces = {piece: id_ for piece, id_ in vocabulary.items() if types[id_] in (NORMAL, UNUSED)}
     ordered = sorted((id_ for id_ in pieces.values() if types[id_] == NORMAL), key=lambda id_: -scores[id_])

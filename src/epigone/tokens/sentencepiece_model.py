@@ -27,7 +27,7 @@ class Pieces:
     """What a tokenizer.model says; lists are by id."""
 
     texts: Sequence[str]
-    scores: Sequence[float]
+    scores: Sequence[float | int]
     types: Sequence[int]
     adds_space: bool
 
@@ -117,6 +117,6 @@ def _text(fields: Fields, number: int) -> str:
     return value.decode() if isinstance(value, bytes) else ""
 
 
-def _number(fields: Fields, number: int, default: float) -> float:
+def _number(fields: Fields, number: int, default: float | int) -> float | int:
     value = fields.get(number, [default])[-1]
     return default if isinstance(value, bytes) else value

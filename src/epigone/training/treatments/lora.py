@@ -7,7 +7,7 @@ the format of `peft`. Sources: arXiv 2106.09685; https://huggingface.co/docs/pef
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from epigone.errors import SpecError
 from epigone.models import params as parameters
-from epigone.models.params import Param
+from epigone.models.params import Param, Part
 from epigone.training.treatment import Params, Treatment
 
 FOLDER = "adapter"
@@ -62,14 +62,17 @@ class Lora(Treatment):
 
     def export(self, folder: Path, learnt: Params, tree: PyTree[Param]) -> None:
         """adapter_config.json and adapter_model.safetensors, as `PeftModel.from_pretrained` reads them."""
-        adapters = self.learnt(tree)
-        chosen = [param for path, param in _named(tree).items() if path in adapters]
+        adapters, there = self.learnt(tree), _named(tree)
+        chosen = [there[path] for path in adapters]
+        counts = {_module(param).rpartition(".")[2]: param.part.count for param in chosen if param.part}
         config = {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
             "base_model_name_or_path": None,
             "r": self.rank,
             "lora_alpha": self.alpha,
+            "rank_pattern": {module: count * self.rank for module, count in counts.items()},
+            "alpha_pattern": {module: count * self.alpha for module, count in counts.items()},
             "lora_dropout": 0.0,
             "bias": "none",
             "fan_in_fan_out": not chosen[0].transpose,  # published [in, out], as GPT-2's Conv1D
@@ -78,8 +81,22 @@ class Lora(Treatment):
         }
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / FOLDER / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        tensors = parameters.to_published(adapters, learnt)
+        pairs = {path: self._published(there[path], pair, learnt[path]) for path, pair in adapters.items()}
+        tensors = parameters.to_published(
+            {path: pair for path, (pair, _) in pairs.items()}, {path: values for path, (_, values) in pairs.items()}
+        )
         save_file(tensors, folder / FOLDER / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    def _published(self, param: Param, pair: dict[str, Param], values: Params) -> tuple[dict[str, Param], Params]:
+        """Adapters as they are published: of a part of a fused tensor, beside those of its other parts in the rank."""
+        part = param.part
+        if part is None:
+            return pair, values
+        *layers, rank, width_out = pair["b"].shape
+        b = replace(pair["b"], shape=(*layers, part.count * rank, width_out), part=part)
+        before, after = part.index * rank, (part.count - 1 - part.index) * rank
+        padded = jnp.pad(values["b"], [*[(0, 0)] * len(layers), (before, after), (0, 0)])
+        return {"a": replace(pair["a"], part=Part(part.index, part.count)), "b": b}, {"a": values["a"], "b": padded}
 
     def _is_target(self, path: str, param: Param) -> bool:
         return param.stacked if not self.targets else not _names(path, param).isdisjoint(self.targets)
