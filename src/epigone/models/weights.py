@@ -1,23 +1,28 @@
-"""Checkpoints in the published layout: config.json + model.safetensors (or shards with an index), in and out.
+"""Checkpoints in the published layout: config.json + model.safetensors (or shards with an index), in and out; GGUF in.
 
-In: a folder as `transformers` writes it. Out: a `Model`; and the other way round, so that `transformers` loads what is
-saved here. Format: https://huggingface.co/docs/safetensors. Tensors are read memory-mapped, one at a time, as fp32.
+In: a folder as `transformers` writes it, or a .gguf file. Out: a `Model`; and the other way round, so that
+`transformers` loads what is saved here. Format: https://huggingface.co/docs/safetensors. Tensors are read
+memory-mapped, one at a time, as fp32.
 """
 
 import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from epigone.errors import ArtifactError, DataError
+from epigone.gguf_file import find_gguf
 from epigone.models import family as families
 from epigone.models import params as parameters
 from epigone.models.family import Model, ModelConfig
+from epigone.models.gguf import read_gguf
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -25,24 +30,43 @@ INDEX = "model.safetensors.index.json"
 _SURPLUS = ("rotary_emb.inv_freq", "lm_head.weight")  # derived or tied tensors that older exports carry
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """A checkpoint on disk, whatever its layout, under published names."""
+
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """The config.json."""
+        ...
+
+    def shapes(self, published: list[str], /) -> Mapping[str, tuple[int, ...]]:
+        """Shape of every tensor that is there; `published` are those that the family asks for."""
+        ...
+
+    def reader(self, published: list[str], /) -> parameters.Reader:
+        """Reads a tensor, or a part of it, by its name."""
+        ...
+
+
 def load_checkpoint(path: Path) -> Model:
-    """The model of a folder, in fp32.
+    """The model of a folder (config.json and safetensors, or one .gguf file) or of a .gguf file, in fp32.
 
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
-    config.json that the family cannot honour.
+    config.json, or the metadata of a .gguf file, that the family cannot honour.
     """
-    family, config = _load_config(path)
-    tree = family.param_tree(config)
     with ExitStack() as stack:
-        home = {name: file for file in _open_weights(path, stack) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        stored = _opened(path, stack)
+        family, config = _config(path, stored.attributes)
+        tree = family.param_tree(config)
         expected = parameters.published_shapes(tree)
+        found = stored.shapes(list(expected))
         for name, shape in expected.items():
-            if name not in home:
+            if name not in found:
                 raise ArtifactError(f"{path}: tensor {name!r} is missing; {CONFIG} asks for it with shape {shape}")
-            if (found := tuple(home[name].get_slice(name).get_shape())) != shape:
-                raise ArtifactError(f"{path}: tensor {name!r} has shape {found}, but {CONFIG} asks for {shape}")
-        _refuse_surplus(path, set(home) - set(expected))
-        params = parameters.from_published(tree, lambda name: home[name].get_tensor(name))
+            if found[name] != shape:
+                raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
+        _refuse_surplus(path, set(found) - set(expected))
+        params = parameters.from_published(tree, stored.reader(list(expected)))
     return Model(family, config, params)
 
 
@@ -68,8 +92,27 @@ def save_checkpoint(
         shutil.copyfile(file, path / file.name)
 
 
-def _load_config(path: Path) -> tuple[families.Family, ModelConfig]:
+def _opened(path: Path, stack: ExitStack) -> Stored:
+    if not (path / CONFIG).exists() and (file := find_gguf(path)):
+        return read_gguf(file)
     attributes = _read_json(path / CONFIG)
+    return _SafeTensors(attributes, {name: file for file in _open_weights(path, stack) for name in file.keys()})  # noqa: SIM118
+
+
+@dataclass(frozen=True)
+class _SafeTensors:
+    attributes: Mapping[str, object]
+    home: Mapping[str, Any]
+    """The opened file (safetensors.safe_open) of every tensor."""
+
+    def shapes(self, published: list[str]) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(file.get_slice(name).get_shape()) for name, file in self.home.items()}
+
+    def reader(self, published: list[str]) -> parameters.Reader:
+        return lambda name, index: self.home[name].get_slice(name)[index]
+
+
+def _config(path: Path, attributes: Mapping[str, object]) -> tuple[families.Family, ModelConfig]:
     try:
         return families.config_from_hf(attributes)
     except DataError as error:
