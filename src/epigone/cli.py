@@ -275,6 +275,20 @@ def show(
 
 
 @app.command()
+def publish(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, e.g. runs/checkpoints/NAME--HASH.")],
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go to the hub; send nothing.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only the owner sees it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send a checkpoint with its card to a model hub (token: HF_TOKEN), with warnings on licences and terms."""
+    command = discover.load("epigone.publish_command")
+    told(command.run_publish(checkpoint, repo, dry_run=dry_run, private=private, quiet=as_json), as_json)
+
+
+@app.command()
 def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     """Re-hash every artifact under the root."""
     counts = commands().verify_root(root)

@@ -36,7 +36,9 @@ def logits_of_ours(file: Path, tokens: list[int]) -> np.ndarray:
     return np.asarray(decoder.forward(family, params, config, *arguments)[0])
 
 
-@pytest.mark.parametrize("file", REAL or [pytest.param(None, marks=pytest.mark.skip(reason="no EPIGONE_GGUF"))], ids=str)
+@pytest.mark.parametrize(
+    "file", REAL or [pytest.param(None, marks=pytest.mark.skip(reason="no EPIGONE_GGUF"))], ids=str
+)
 def test_real_files(file):
     tokenizer = Tokenizer.load(file)
     tokens = tokenizer.backend.encode(TEXT).ids[:600]  # with the token that begins a text, where the file says so
