@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from epigone.errors import DataError
 from epigone.models import layers, rotary
-from epigone.models.attributes import FULL, Attributes, layer_types, windows_of
+from epigone.models.attributes import FULL, SLIDING, Attributes, layer_types, windows_of
 from epigone.models.layers import Attend, Layer
 from epigone.models.params import Param, normal, ones
 from epigone.models.rotary import Scaling
@@ -106,9 +106,8 @@ def take_windows(given: dict[str, object]) -> dict[str, Any]:
     if not used:
         kinds = [FULL] * num_layers
     elif kinds is None:
-        kinds = [
-            "sliding_attention" if i >= (first if isinstance(first, int) else 28) else FULL for i in range(num_layers)
-        ]
+        start = first if isinstance(first, int) else 28  # the default of `transformers`
+        kinds = [SLIDING if i >= start else FULL for i in range(num_layers)]
     return {"windows": windows_of(kinds, window, num_layers)}
 
 

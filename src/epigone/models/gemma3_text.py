@@ -125,7 +125,13 @@ def logits(params: PyTree[Float[Array, "..."]], config: Config, features: Float[
     return gated.head(params, config, rms_norm_from_one(features, params["norm"], config.norm_epsilon))
 
 
-_GEMMA = {"vocab_size": 262_144, "max_positions": 32_768, "num_heads": 4, "num_kv_heads": 1, "head_width": 256}
+_GEMMA: dict[str, Any] = {
+    "vocab_size": 262_144,
+    "max_positions": 32_768,
+    "num_heads": 4,
+    "num_kv_heads": 1,
+    "head_width": 256,
+}
 VARIANTS = {
     "gemma-3-270m": Config(**_GEMMA, width=640, num_layers=18, hidden_width=2048, windows=((512,) * 5 + (0,)) * 3),
     "gemma-3-1b": Config(

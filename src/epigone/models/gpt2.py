@@ -46,12 +46,12 @@ _ATTRIBUTES = Attributes(
             "attn_pdrop",
             "embd_pdrop",
             "resid_pdrop",
+            "reorder_and_upcast_attn",
             "summary_activation",
             "summary_first_dropout",
             "summary_proj_to_labels",
             "summary_type",
             "summary_use_proj",
-            "reorder_and_upcast_attn",
         ]
     ),
 )

@@ -41,14 +41,14 @@ def layer(config: Config, positions_BT: Int[Array, "B T"]) -> Layer:
 
 param_tree, embed, logits = gated.param_tree, gated.embed, gated.logits
 
-_LLAMA = {"vocab_size": 32_000, "max_positions": 2048}
-_LLAMA_3 = {"vocab_size": 128_256, "rope_theta": 500_000.0, "norm_epsilon": 1e-5, "num_kv_heads": 8}
-_LLAMA_3_2 = _LLAMA_3 | {
+_LLAMA: dict[str, Any] = {"vocab_size": 32_000, "max_positions": 2048}
+_LLAMA_3: dict[str, Any] = {"vocab_size": 128_256, "rope_theta": 500_000.0, "norm_epsilon": 1e-5, "num_kv_heads": 8}
+_LLAMA_3_2: dict[str, Any] = _LLAMA_3 | {
     "max_positions": 131_072,
     "tie_embeddings": True,
     "rope_scaling": Scaling("llama3", 32.0, low_factor=1.0, high_factor=4.0, original_positions=8192),
 }
-_SMOLLM2 = {"vocab_size": 49_152, "max_positions": 8192, "norm_epsilon": 1e-5, "tie_embeddings": True}
+_SMOLLM2: dict[str, Any] = {"vocab_size": 49_152, "max_positions": 8192, "norm_epsilon": 1e-5, "tie_embeddings": True}
 VARIANTS: dict[str, Config] = {
     "llama-7b": Config(**_LLAMA, width=4096, num_layers=32, num_heads=32, hidden_width=11_008),
     "llama-13b": Config(**_LLAMA, width=5120, num_layers=40, num_heads=40, hidden_width=13_824),

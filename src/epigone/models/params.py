@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +23,9 @@ Reader = Callable[[str, Index], Shaped[np.ndarray, "..."]]
 """Gives the part of a published tensor (its name) at an index, in the published layout."""
 
 
-class Part(NamedTuple):
-    """Which part of a published tensor a parameter is: of its outputs, in each of `groups`, the `index`th of `count`."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A parameter's place in a published tensor: of its outputs, in each of `groups`, the `index`th of `count`."""
 
     index: int
     count: int
@@ -65,8 +65,8 @@ class Param:
         ours = published.T if self.transpose else published
         if self.part is None:
             return ours
-        index, count, groups = self.part  # splitting the last dim never copies, whatever the strides
-        return ours.reshape(*ours.shape[:-1], groups, count, -1)[..., index, :]
+        # splitting the last dim never copies, whatever the strides
+        return ours.reshape(*ours.shape[:-1], self.part.groups, self.part.count, -1)[..., self.part.index, :]
 
 
 def ones(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -117,7 +117,7 @@ def from_published(
     def one(param: Param, sharding: jax.sharding.Sharding | None) -> Float[Array, "..."]:
         if sharding is None:
             return jnp.asarray(_piece(param, read, (slice(None),) * len(param.shape)))
-        return jax.make_array_from_callback(param.shape, sharding, partial(_piece, param, read))
+        return jax.make_array_from_callback(param.shape, sharding, lambda index: _piece(param, read, index or ()))
 
     leaves, structure = jax.tree.flatten(tree)
     places = [None] * len(leaves) if shardings is None else structure.flatten_up_to(shardings)

@@ -55,23 +55,13 @@ def layer(config: Config, positions_BT: Int[Array, "B T"]) -> Layer:
 
 embed, logits = gated.embed, gated.logits
 
-_QWEN = {"vocab_size": 151_936, "max_positions": 32_768, "rope_theta": 1e6}
+_QWEN: dict[str, Any] = {"max_positions": 32_768, "rope_theta": 1e6}
+_SMALL: dict[str, Any] = {**_QWEN, "vocab_size": 151_936, "num_kv_heads": 2, "tie_embeddings": True}
 VARIANTS = {
-    "qwen2.5-0.5b": Config(
-        **_QWEN, width=896, num_layers=24, num_heads=14, num_kv_heads=2, hidden_width=4864, tie_embeddings=True
-    ),
-    "qwen2.5-1.5b": Config(
-        **_QWEN, width=1536, num_layers=28, num_heads=12, num_kv_heads=2, hidden_width=8960, tie_embeddings=True
-    ),
-    "qwen2.5-3b": Config(
-        **_QWEN, width=2048, num_layers=36, num_heads=16, num_kv_heads=2, hidden_width=11_008, tie_embeddings=True
-    ),
+    "qwen2.5-0.5b": Config(**_SMALL, width=896, num_layers=24, num_heads=14, hidden_width=4864),
+    "qwen2.5-1.5b": Config(**_SMALL, width=1536, num_layers=28, num_heads=12, hidden_width=8960),
+    "qwen2.5-3b": Config(**_SMALL, width=2048, num_layers=36, num_heads=16, hidden_width=11_008),
     "qwen2.5-7b": Config(
-        **_QWEN | {"vocab_size": 152_064},
-        width=3584,
-        num_layers=28,
-        num_heads=28,
-        num_kv_heads=4,
-        hidden_width=18_944,
+        **_QWEN, vocab_size=152_064, width=3584, num_layers=28, num_heads=28, num_kv_heads=4, hidden_width=18_944
     ),
 }

@@ -59,21 +59,17 @@ def layer(config: Config, positions_BT: Int[Array, "B T"]) -> Layer:
 
 embed, logits = gated.embed, gated.logits
 
-_QWEN = {
+_QWEN: dict[str, Any] = {
     "vocab_size": 151_936,
     "max_positions": 40_960,
     "rope_theta": 1e6,
     "head_width": 128,
     "num_kv_heads": 8,
-    "num_heads": 32,
 }
+_TIED: dict[str, Any] = {**_QWEN, "tie_embeddings": True}
 VARIANTS = {
-    "qwen3-0.6b": Config(
-        **_QWEN | {"num_heads": 16}, width=1024, num_layers=28, hidden_width=3072, tie_embeddings=True
-    ),
-    "qwen3-1.7b": Config(
-        **_QWEN | {"num_heads": 16}, width=2048, num_layers=28, hidden_width=6144, tie_embeddings=True
-    ),
-    "qwen3-4b": Config(**_QWEN, width=2560, num_layers=36, hidden_width=9728, tie_embeddings=True),
-    "qwen3-8b": Config(**_QWEN, width=4096, num_layers=36, hidden_width=12_288),
+    "qwen3-0.6b": Config(**_TIED, width=1024, num_layers=28, num_heads=16, hidden_width=3072),
+    "qwen3-1.7b": Config(**_TIED, width=2048, num_layers=28, num_heads=16, hidden_width=6144),
+    "qwen3-4b": Config(**_TIED, width=2560, num_layers=36, num_heads=32, hidden_width=9728),
+    "qwen3-8b": Config(**_QWEN, width=4096, num_layers=36, num_heads=32, hidden_width=12_288),
 }

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from epigone.errors import DataError
 
 Angles = tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]]
-_NEEDED = {
+_NEEDED: dict[str, dict[str, str]] = {
     "default": {},
     "linear": {"factor": "factor"},
     "llama3": {
@@ -80,24 +80,25 @@ def take(given: dict[str, object]) -> dict[str, Any]:
     unknown, missing, no number or not computed here.
     """
     nested, scaling, theta = (given.pop(name, None) for name in ("rope_parameters", "rope_scaling", "rope_theta"))
-    rope = scaling or nested or {}
-    if not isinstance(rope, Mapping):
-        raise DataError(f"config.json: rope_parameters must be an object, not {rope!r}")
-    rope = {"rope_theta": theta} | dict(rope) if theta is not None else dict(rope)
-    kind = rope.pop("rope_type", rope.pop("type", "default"))
+    if not isinstance(given_rope := scaling or nested or {}, Mapping):
+        raise DataError(f"config.json: rope_parameters must be an object, not {given_rope!r}")
+    rope: dict[str, Any] = ({} if theta is None else {"rope_theta": theta}) | {str(k): v for k, v in given_rope.items()}
+    kind = str(rope.pop("rope_type", rope.get("type", "default")))
     rope.pop("type", None)
-    if kind not in _NEEDED:
-        raise DataError(
-            f"config.json: rotary scaling rope_type={kind!r} is not computed; there is: {', '.join(_NEEDED)}"
-        )
     if rope.get("partial_rotary_factor") == 1:
         del rope["partial_rotary_factor"]
-    for name in (*_NEEDED[kind], *rope):
-        if name not in {*_NEEDED[kind], "rope_theta"}:
-            raise DataError(f"config.json: rope_type {kind!r} does not know {name!r} (value {rope[name]!r})")
-        if not isinstance(rope.get(name), int | float):
-            raise DataError(f"config.json: {name} of rope_type {kind!r} must be a number, not {rope.get(name)!r}")
+    if kind not in _NEEDED:
+        raise DataError(f"config.json: rope_type={kind!r} is not computed; there is: {', '.join(_NEEDED)}")
+    _check(kind, rope)
     found: dict[str, Any] = {"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {}
     if kind != "default":
         found["rope_scaling"] = Scaling(kind, **{ours: rope[theirs] for theirs, ours in _NEEDED[kind].items()})
     return found
+
+
+def _check(kind: str, rope: Mapping[str, object]) -> None:
+    for name in (*_NEEDED[kind], *rope):
+        if name not in _NEEDED[kind] and name != "rope_theta":
+            raise DataError(f"config.json: rope_type {kind!r} does not know {name!r} (value {rope[name]!r})")
+        if not isinstance(rope.get(name), int | float):
+            raise DataError(f"config.json: {name} of rope_type {kind!r} must be a number, not {rope.get(name)!r}")

@@ -6,6 +6,7 @@ memory-mapped, one at a time, as fp32.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 from jaxtyping import Array, Float, PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -23,11 +25,28 @@ from epigone.models import family as families
 from epigone.models import params as parameters
 from epigone.models.family import Model, ModelConfig
 from epigone.models.gguf import read_gguf
+from epigone.models.params import Param
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_SURPLUS = ("rotary_emb.inv_freq", "lm_head.weight")  # derived or tied tensors that older exports carry
+# derived or tied tensors that older exports carry: frequencies, causal masks, a head that is the embedding
+_SURPLUS = (
+    "rotary_emb.inv_freq",
+    "lm_head.weight",
+    *(f".{a}.{b}" for a in ("attn", "attention") for b in ("bias", "masked_bias")),
+)
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+"""What a checkpoint folder may hold beside its weights, to be copied to what was made of it."""
+MAX_SHARD_BYTES = 5_000_000_000
 
 
 @runtime_checkable
@@ -48,9 +67,10 @@ class Stored(Protocol):
         ...
 
 
-def load_checkpoint(path: Path) -> Model:
+def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None = None) -> Model:
     """The model of a folder (config.json and safetensors, or one .gguf file) or of a .gguf file, in fp32.
 
+    With `shardings`, a tree like the family's param_tree, each device reads its own piece of every parameter alone.
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
     config.json, or the metadata of a .gguf file, that the family cannot honour.
     """
@@ -66,7 +86,7 @@ def load_checkpoint(path: Path) -> Model:
             if found[name] != shape:
                 raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
         _refuse_surplus(path, set(found) - set(expected))
-        params = parameters.from_published(tree, stored.reader(list(expected)))
+        params = parameters.from_published(tree, stored.reader(list(expected)), shardings)
     return Model(family, config, params)
 
 
@@ -77,19 +97,45 @@ def save_checkpoint(
     *,
     tokenizer_files: Iterable[Path] = (),
     token_ids: Mapping[str, int] | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
     """Write a folder that `transformers` loads with equal logits.
 
     `tokenizer_files` are copied beside the weights; `token_ids` go to config.json, such as {"eos_token_id": 2}.
-    The same parameters give the same bytes.
+    The same parameters give the same bytes. Weights of more than `max_shard_bytes` go to several files with an index.
     """
     path.mkdir(parents=True, exist_ok=True)
     tree = families.of_config(config).param_tree(config)
     attributes = config.to_hf() | {"dtype": "float32"} | dict(token_ids or {})
-    save_file(parameters.to_published(tree, params), path / WEIGHTS, metadata={"format": "pt"})
+    _save_weights(path, tree, params, max_shard_bytes)
     (path / CONFIG).write_text(json.dumps(attributes, indent=2) + "\n", encoding="utf-8")
     for file in tokenizer_files:
         shutil.copyfile(file, path / file.name)
+
+
+def tokenizer_files(path: Path) -> list[Path]:
+    """Tokenizer, chat template and what belongs to them in a checkpoint folder, for `save_checkpoint`."""
+    return [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+
+
+def _save_weights(path: Path, tree: PyTree[Param], params: PyTree[Float[Array, "..."]], max_bytes: int) -> None:
+    for old in (path / INDEX, path / WEIGHTS, *path.glob("model-*-of-*.safetensors")):
+        old.unlink(missing_ok=True)
+    makers = parameters.publishers(tree, params)
+    sizes = {name: 4 * math.prod(shape) for name, shape in parameters.published_shapes(tree).items()}
+    shards: list[list[str]] = [[]]
+    for name in makers:
+        if shards[-1] and sum(map(sizes.__getitem__, shards[-1])) + sizes[name] > max_bytes:
+            shards.append([])
+        shards[-1].append(name)
+    single = len(shards) == 1
+    files = [WEIGHTS] if single else [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    for file, names in zip(files, shards, strict=True):
+        save_file({name: makers[name]() for name in names}, path / file, metadata={"format": "pt"})
+    if not single:
+        weight_map = {name: file for file, names in zip(files, shards, strict=True) for name in names}
+        index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
+        (path / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def _opened(path: Path, stack: ExitStack) -> Stored:
@@ -106,10 +152,19 @@ class _SafeTensors:
     """The opened file (safetensors.safe_open) of every tensor."""
 
     def shapes(self, published: list[str]) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(file.get_slice(name).get_shape()) for name, file in self.home.items()}
+        return {
+            name: tuple(self.home[here].get_slice(here).get_shape()) for name, here in self._names(published).items()
+        }
 
     def reader(self, published: list[str]) -> parameters.Reader:
-        return lambda name, index: self.home[name].get_slice(name)[index]
+        names = self._names(published)
+        return lambda name, index: self.home[names[name]].get_slice(names[name])[index]
+
+    def _names(self, published: list[str]) -> dict[str, str]:
+        """Published name -> name here, where older exports of the bare decoder lack what its names begin with."""
+        prefix = next(name.partition(".")[0] for name in published if ".0." in name) + "."
+        is_bare = not any(name.startswith(prefix) for name in self.home)
+        return {prefix + name if is_bare and prefix + name in published else name: name for name in self.home}
 
 
 def _config(path: Path, attributes: Mapping[str, object]) -> tuple[families.Family, ModelConfig]:

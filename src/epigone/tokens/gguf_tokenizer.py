@@ -93,7 +93,9 @@ def sentencepiece_bpe(
     merges = _merges(vocabulary, scores, types)
     model = models.BPE(dict(vocabulary), merges, unk_token=unknown, fuse_unk=True, byte_fallback=BYTE in types)
     tokenizer = Tokenizer(model)
-    if adds_space:  # before the first word of a text alone, wherever words that stay whole cut it
+    if adds_space and USER_DEFINED not in types:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
+    elif adds_space:  # before the first word of a text alone, wherever words that stay whole cut it
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="first", split=False)
     else:
         tokenizer.normalizer = normalizers.Replace(" ", SPACE)
