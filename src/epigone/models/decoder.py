@@ -13,6 +13,7 @@ from epigone.models import layers
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, ModelConfig
 from epigone.models.layers import KVCache, Window
+from epigone.parallel import rules
 
 Params = PyTree[Float[Array, "..."]]
 
@@ -30,7 +31,7 @@ def forward(
     """Logits in fp32 of blocks of packed documents: positions start anew with each, segment id 0 is padding."""
     params = compute.cast(params)
     found_BTD = features(family, params, config, tokens_BT, positions_BT, segment_ids_BT, compute=compute)
-    return family.logits(params, config, found_BTD)
+    return rules.by_batch(family.logits(_gathered(family, params, config), config, found_BTD))
 
 
 def features(
@@ -55,9 +56,10 @@ def features(
         return layers.attention(q, k, v, seen)
 
     def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
-        return layer(x, *p, attend), None
+        own = rules.gathered(p[0], family.param_tree(config)["layers"], config.head_width, stacked=False)
+        return rules.by_batch(layer(x, own, p[1], attend)), None
 
-    x = family.embed(params, config, tokens_BT, positions_BT)
+    x = rules.by_batch(family.embed(_gathered(family, params, config), config, tokens_BT, positions_BT))
     return jax.lax.scan(compute.remembered(one), x, _stacked(params, config))[0]
 
 
@@ -107,6 +109,13 @@ def features_cached(
 
     x = family.embed(params, config, tokens_BT, positions_BT)
     return jax.lax.scan(one, (x, cache), _stacked(params, config))[0]
+
+
+def _gathered(family: Family, params: Params, config: ModelConfig) -> Params:
+    """Parameters outside the layers, as the pass uses them; those of the layers are gathered one layer at a time."""
+    outside = {name: param for name, param in family.param_tree(config).items() if name != "layers"}
+    own = {name: params[name] for name in outside}
+    return params | rules.gathered(own, outside, config.head_width)
 
 
 def _stacked(params: Params, config: ModelConfig) -> tuple[Params, Int[Array, " L"]]:

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from epigone.errors import DataError, SpecError, WorkError
@@ -22,6 +22,7 @@ from epigone.models.family import Model
 from epigone.tokens.packing import Blocks, empty_blocks, positions
 from epigone.training.checkpoint import load_state, save_state
 from epigone.training.optimizer import Recipe
+from epigone.training.placement import Placement
 from epigone.training.step import Batch, StepLog, init_state, run_steps
 
 STEPS_PER_CALL = 20
@@ -59,20 +60,25 @@ def train(
     blocks: Blocks,
     recipe: Recipe,
     *,
+    mesh: Mesh | None = None,
     state_folder: Path | None = None,
     save_every_steps: int = 200,
     on_progress: OnProgress | None = None,
 ) -> tuple[Model, TrainLog]:
     """Train on the blocks; `model` stays as it is. A run that finds its own state in `state_folder` goes on from there.
 
-    Raises SpecError where blocks and model do not fit, DataError where nothing is learnt or a token is unknown,
+    With a mesh, state and batches are spread over its devices, and so is the model that is returned.
+    Raises SpecError where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token is unknown,
     ArtifactError for a state of another run, WorkError where the loss is no longer a number.
     """
     _check(model, blocks)
     order = block_order(len(blocks), recipe)
     total = len(order)
     rates = recipe.rates(total)
-    state = init_state(model, rates, scale_by_parameter=recipe.scale_by_parameter)
+    where = Placement(mesh, model.family.param_tree(model.config), model.config.head_width)
+    where.check(recipe.batch_size)
+    state = init_state(where.model(model), rates, scale_by_parameter=recipe.scale_by_parameter)
+    state = where.state(state)
     log = TrainLog(*np.zeros((3, total), np.float32))
     identity = _identity(model, blocks, recipe) if state_folder else ""
     if state_folder:
@@ -80,7 +86,7 @@ def train(
         log = TrainLog(*(np.array(column) for column in columns))
     call = partial(
         run_steps,
-        rates=rates,
+        rates=where.numbers(rates),
         family=model.family,
         config=model.config,
         scale_by_parameter=recipe.scale_by_parameter,
@@ -88,7 +94,8 @@ def train(
     step = last_save = int(state.step)
     while step < total:
         batches = order[step : step + STEPS_PER_CALL]
-        state, done = call(state, _stack(blocks, batches), jnp.int32(len(batches)))
+        with where.active():
+            state, done = call(state, where.batches(_stack(blocks, batches)), np.int32(len(batches)))
         _note(log, done, step, len(batches))
         step += len(batches)
         if state_folder and step < total and step - last_save >= save_every_steps:
@@ -120,7 +127,7 @@ def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
     for to, of in zip(picked.arrays, blocks.arrays, strict=True):
         to[chosen.ravel()] = of[places[chosen]]
     arrays = (*picked.arrays, positions(picked.segment_ids))
-    return Batch(*(jnp.asarray(array.reshape(*places.shape, -1)) for array in arrays))
+    return Batch(*(array.reshape(*places.shape, -1) for array in arrays))
 
 
 def _note(log: TrainLog, done: StepLog, step: int, count: int) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from epigone.models import decoder
 from epigone.models.family import Family, Model, ModelConfig
+from epigone.parallel import rules
 from epigone.training.loss import next_token_loss
 from epigone.training.optimizer import Rates, adamw, learning_rate
 
@@ -63,7 +64,8 @@ def run_steps(
     scale_by_parameter: bool = False,
 ) -> tuple[TrainState, StepLog]:
     """The first `num_steps` batches of a stack, one step each; the log is 0 after them. `state` is consumed."""
-    optimizer = adamw(rates, family.param_tree(config), scale_by_parameter=scale_by_parameter)
+    tree = family.param_tree(config)
+    optimizer = adamw(rates, tree, scale_by_parameter=scale_by_parameter)
 
     def loss_of(params: PyTree[Float[Array, "..."]], batch: Batch) -> tuple[Float[Array, ""], Float[Array, ""]]:
         logits = decoder.forward(family, params, config, batch.tokens, batch.positions, batch.segment_ids)
@@ -78,7 +80,8 @@ def run_steps(
         params = optax.apply_updates(state.params, updates)
         done = StepLog(loss, count, learning_rate(rates, state.step))
         log = jax.tree.map(lambda column, value: column.at[index].set(value), log, done)
-        return TrainState(params, optimizer_state, state.step + 1), log
+        state = rules.held(TrainState(params, optimizer_state, state.step + 1), tree, config.head_width)
+        return state, log
 
     empty = jnp.zeros(batches.tokens.shape[0])
     return jax.lax.fori_loop(0, num_steps, one, (state, StepLog(empty, empty, empty)))
