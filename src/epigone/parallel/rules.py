@@ -68,7 +68,7 @@ def undivided(tree: PyTree[Named], mesh: Mapping[str, int], head_width: int) -> 
     for path, param in jax.tree.leaves_with_path(tree):
         places = spec(param, mesh, head_width)
         for axis in set(RULES) - set(places):
-            dims = _candidates(param, axis, mesh, places)
+            dims = _candidates(param, axis, mesh, tuple(places))
             told = " or ".join(f"{param.axes[dim]} {_units(param, dim, head_width)}" for dim in dims)
             if told:
                 lines.append(f"{jax.tree_util.keystr(path)}: {told} does not divide by {axis} {mesh[axis]}")
@@ -76,7 +76,7 @@ def undivided(tree: PyTree[Named], mesh: Mapping[str, int], head_width: int) -> 
 
 
 def _candidates(
-    param: Named, axis: str, mesh: Mapping[str, int], places: Sequence[str | None | tuple[str, ...]]
+    param: Named, axis: str, mesh: Mapping[str, int], places: Sequence[str | tuple[str, ...] | None]
 ) -> list[int]:
     """The dims that may go over an axis of more than one device, the best first."""
     free = [dim for dim, name in enumerate(param.axes) if name in RULES[axis] and places[dim] is None]
@@ -106,13 +106,14 @@ def places(
 
 
 def put(state: Tree, where: PyTree[PartitionSpec], mesh: Mesh) -> Tree:
-    """Arrays onto the mesh. Every process holds the same arrays, and hands its own devices their parts."""
+    """Arrays onto the mesh, each to its place."""
+    return jax.tree.map(lambda array, place: put_array(array, place, mesh), state, where)
 
-    def one(array: Shaped[Array | np.ndarray, "..."], place: PartitionSpec) -> Shaped[Array, "..."]:
-        whole = np.asarray(array)
-        return jax.make_array_from_callback(whole.shape, NamedSharding(mesh, place), lambda part: whole[part])
 
-    return jax.tree.map(one, state, where)
+def put_array(array: Shaped[Array | np.ndarray, "..."], place: PartitionSpec, mesh: Mesh) -> Shaped[Array, "..."]:
+    """One array onto the mesh. Every process holds the same array, and hands its own devices their parts."""
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, NamedSharding(mesh, place), lambda part: whole[part])
 
 
 def held(state: Tree, tree: PyTree[Named], head_width: int) -> Tree:

@@ -68,8 +68,8 @@ def train(
     """Train on the blocks; `model` stays as it is. A run that finds its own state in `state_folder` goes on from there.
 
     With a mesh, state and batches are spread over its devices, and so is the model that is returned.
-    Raises SpecError where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token is unknown,
-    ArtifactError for a state of another run, WorkError where the loss is no longer a number.
+    Raises SpecError where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token
+    is unknown, ArtifactError for a state of another run, WorkError where the loss is no longer a number.
     """
     _check(model, blocks)
     order = block_order(len(blocks), recipe)
@@ -95,7 +95,7 @@ def train(
     while step < total:
         batches = order[step : step + STEPS_PER_CALL]
         with where.active():
-            state, done = call(state, where.batches(_stack(blocks, batches)), np.int32(len(batches)))
+            state, done = call(state, Batch(*where.batches(_stack(blocks, batches))), np.int32(len(batches)))
         _note(log, done, step, len(batches))
         step += len(batches)
         if state_folder and step < total and step - last_save >= save_every_steps:
@@ -118,7 +118,7 @@ def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch
     return order.reshape(total_steps, recipe.batch_size)
 
 
-def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
+def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> tuple[np.ndarray, ...]:
     """The batches of one call, filled up with empty blocks to the one shape that is compiled."""
     places = np.full((STEPS_PER_CALL, order.shape[1]), -1)
     places[: len(order)] = order
@@ -127,7 +127,7 @@ def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
     for to, of in zip(picked.arrays, blocks.arrays, strict=True):
         to[chosen.ravel()] = of[places[chosen]]
     arrays = (*picked.arrays, positions(picked.segment_ids))
-    return Batch(*(array.reshape(*places.shape, -1) for array in arrays))
+    return tuple(array.reshape(*places.shape, -1) for array in arrays)
 
 
 def _note(log: TrainLog, done: StepLog, step: int, count: int) -> None:

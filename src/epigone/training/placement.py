@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from epigone.errors import SpecError
 from epigone.models.family import Model
@@ -54,11 +55,11 @@ class Placement:
         """Scalars on every device."""
         return numbers if self.mesh is None else rules.put(numbers, _everywhere(numbers), self.mesh)
 
-    def batches(self, batches: Tree) -> Tree:
+    def batches(self, arrays: tuple[np.ndarray, ...]) -> tuple[Array, ...]:
         """Stacked batches [steps, blocks, tokens], divided by blocks."""
         if self.mesh is None:
-            return jax.tree.map(jnp.asarray, batches)
-        return rules.put(batches, jax.tree.map(lambda x: PartitionSpec(None, rules.BATCH), batches), self.mesh)
+            return tuple(map(jnp.asarray, arrays))
+        return tuple(rules.put_array(array, PartitionSpec(None, rules.BATCH), self.mesh) for array in arrays)
 
     def active(self) -> AbstractContextManager[object]:
         """The context in which compiled functions know the mesh."""
