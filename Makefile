@@ -5,6 +5,8 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 PINS := $(wildcard constraints-$(VERSION).txt)
 BIN := .venv/bin
+# a process a core; a file's tests stay together, since they share what is dear to make
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS:%=--constraint %) --editable
 
 .DEFAULT_GOAL := help
@@ -18,17 +20,17 @@ study: .venv/.runtime ## run the testbed study and print where its report is
 	$(BIN)/epigone study testbed $(ARGS)
 
 test: .venv/.test ## run the test suite
-	$(BIN)/python -m pytest --ignore=tests/checks $(ARGS)
+	$(PYTEST) --ignore=tests/checks $(ARGS)
 
 test-all: .venv/.test .venv/.parity ## run the slow tests too, and those against torch and transformers
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(PYTEST) -m "slow or not slow" $(ARGS)
 
 check: .venv/.test .venv/.check ## format, lint, types, import layers, budgets, glossary, documents
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/checks $(ARGS)
+	$(PYTEST) tests/checks $(ARGS)
 
 perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/train_throughput.py

@@ -155,12 +155,14 @@ def mix(
     name: Annotated[str, typer.Option(help="What the mixture is called.")] = "",
     root: Root = Path("runs"),
     workers: Workers = 2,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Mix datasets by weight, so that every beginning keeps the weights."""
     command = discover.load("epigone.curate_command")
     options = {"tokenizer": tokenizer, "amounts": amounts or [], "seed": seed, "go_on": go_on, "name": name}
-    told(command.run_mix(parts, weight or [], root, **options, num_workers=workers, quiet=as_json), as_json)
+    where = {"num_workers": workers, "executor": executor, "quiet": as_json}
+    told(command.run_mix(parts, weight or [], root, **options, **where), as_json)
 
 
 @app.command()
@@ -185,6 +187,7 @@ def tokenize(
     max_positions: Annotated[int, typer.Option(help="Or its positions themselves (0: not known).")] = 0,
     name: Annotated[str, typer.Option(help="What the blocks are called (default: as the source).")] = "",
     root: Root = Path("runs"),
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Tokenize a dataset or documents into packed blocks, in one amount or several nested ones."""
@@ -203,6 +206,7 @@ def tokenize(
         model=model,
         max_positions=max_positions,
         name=name,
+        executor=executor,
     )
     found = command.run_tokenize(wanted, root, quiet=as_json)
     told(found, as_json)
@@ -222,13 +226,14 @@ def describe(
     queries: Annotated[str, typer.Option(help="Whose nearest others are looked for: first or all.")] = "first",
     smoothing: Annotated[list[str] | None, typer.Option(help="BLEU's smoothing: none, exp, floor.")] = None,
     root: Root = Path("runs"),
-    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 1,
+    workers: Workers = 1,
+    executor: ExecutorName = "local",
     as_json: Json = False,
 ) -> None:
     """Describe a dataset, or two side by side: counts, lengths, diversity, languages, categories, samples."""
     command = discover.load("epigone.describe_command")
     wanted = command.Wanted(
-        dataset, other, tokenizer, labels or [], ask, sample, seed, max_queries, queries, smoothing or []
+        dataset, other, tokenizer, labels or [], ask, sample, seed, max_queries, queries, smoothing or [], executor
     )
     found = command.run_describe(wanted, root, num_workers=workers, quiet=as_json)
     if as_json:
@@ -247,7 +252,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run one stage from a spec file, and the stages in it that are missing; print where its artifact is."""
-    folder = commands().run_stage(verb, spec, root, num_workers=workers, executor=executor)
+    folder = commands().run_stage(verb, spec, root, num_workers=workers, executor=executor, quiet=as_json)
     typer.echo(json.dumps({"artifact": str(folder)}) if as_json else str(folder))
 
 

@@ -68,6 +68,7 @@ def run_mix(
     go_on: bool,
     name: str,
     num_workers: int,
+    executor: str = "local",
     quiet: bool,
 ) -> dict[str, object]:
     """Mix datasets; returns the artifact's folder and counts. Raises EpigoneError."""
@@ -78,7 +79,7 @@ def run_mix(
     counted = Input(tokenizer) if tokenizer else None
     budgets = tuple(map(num_tokens, amounts))
     stage = Mix(tuple(pairs), counted, budgets, seed, "go on" if go_on else "stop", name or "mixture")
-    return _told(build(stage, root, console, num_workers), console)
+    return _told(build(stage, root, console, num_workers, executor), console)
 
 
 def num_tokens(text: str) -> int:

@@ -17,6 +17,7 @@ import pyarrow
 from pyarrow import ipc, parquet
 
 from epigone.errors import ArtifactError
+from epigone.progress import tell
 from epigone.records import Conversation, DroppedConversation, Message
 from epigone.store import decode
 
@@ -83,8 +84,11 @@ def iterate_rows(path: Path, cls: type[Row]) -> Generator[Row, None, None]:
     """The rows that a DatasetWriter wrote, in order, a row group in memory at a time. Raises ArtifactError."""
     try:
         with parquet.ParquetFile(path) as file:
+            num_read = 0
             for batch in file.iter_batches(batch_size=ROW_GROUP):
                 yield from (cast(Row, decode(cls, row)) for row in batch.to_pylist())
+                num_read += len(batch)
+                tell(num_read, file.metadata.num_rows, "conversations", path.parent.name)
     except (OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
         raise ArtifactError(f"{path} is not a dataset of conversations: {error}") from error
 

@@ -38,13 +38,14 @@ class Wanted:
     max_queries: int = 50_000
     queries: str = "first"
     smoothing: Sequence[str] = ()
+    executor: str = "local"
 
 
 def run_describe(wanted: Wanted, root: Path, *, num_workers: int, quiet: bool) -> dict[str, object]:
     """Describe, and say where the page is: the JSON object. Raises EpigoneError."""
     console = Console(stderr=True, quiet=quiet)
     stage = stage_of(wanted, root)
-    outcome = execute(Study(stage.name, stage), root, console, num_workers)
+    outcome = execute(Study(stage.name, stage), root, console, num_workers, wanted.executor)
     folder = outcome.report.parent
     found: dict[str, object] = json.loads((folder / "description.json").read_text(encoding="utf-8"))
     _print_found(found, console)

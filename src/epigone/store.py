@@ -27,6 +27,7 @@ from typing import TypeVar, cast
 import epigone
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
+from epigone.progress import ProgressFile, listening
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
 from epigone.streams import url_of
 
@@ -95,7 +96,8 @@ class Store:
 
     def _fill(self, spec: StageSpec, staging: Path) -> None:
         started = time.monotonic()
-        summary = spec.run(self.path, staging)
+        with ProgressFile(staging) as told, listening(told):
+            summary = spec.run(self.path, staging)
         summary |= {"wall_seconds": round(time.monotonic() - started, 3), "finished_unix": int(time.time())}
         summary |= {"machine": platform.platform(), "python": platform.python_version(), "num_cpus": os.cpu_count()}
         resolved = self.resolver.resolve(spec)

@@ -10,10 +10,11 @@ https://huggingface.co/docs/huggingface_hub/guides/hf_file_system for hf:// path
 import codecs
 import importlib
 import io
+import os
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, Protocol, cast
@@ -21,6 +22,7 @@ from typing import NamedTuple, Protocol, cast
 import zstandard
 
 from epigone.errors import DataError
+from epigone.progress import tell
 
 BLOCK_BYTES = 1 << 20
 """Bytes of a plain file that are read at a time."""
@@ -191,13 +193,24 @@ def _split_lines(text: str) -> list[str]:
 
 def _read(handle: io.BufferedReader, path: Path, size: int) -> bytes:
     try:
-        return handle.read(size)
+        block = handle.read(size)
     except Exception as error:
         url = url_of(path)
         if not url and not isinstance(error, OSError):
             raise
         why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise DamageError(f"{url or path}: cannot be read on ({why}); try again") from error
+    with suppress(OSError, ValueError):  # some services' files do not know where they are
+        tell(handle.tell(), _size_of(handle), "bytes", path.name)
+    return block
+
+
+def _size_of(handle: io.BufferedReader) -> int:
+    """Bytes of the file as it lies there; 0 where nobody knows."""
+    try:
+        return os.fstat(handle.fileno()).st_size
+    except OSError:  # behind a URL
+        return int(getattr(handle.raw, "size", None) or 0)
 
 
 def _unpacked(

@@ -5,32 +5,27 @@ In: parsed arguments. Out: the JSON object of --json; progress on standard error
 
 import json
 import re
-import resource
-import sys
-import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from epigone.commands import build_all, going_on
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
-from epigone.spec import Artifact, Component, Input
+from epigone.progress_bars import ProgressBars
+from epigone.schedule import peak_bytes
+from epigone.spec import Artifact, Component, Input, in_order
 from epigone.stages.encode import Encode
 from epigone.stages.tokenize import Tokenize
 from epigone.store import Store, read_summary
-from epigone.tokens.encoding import progress
 
 Packing = Literal["documents", "chop"]
 Order = Literal["permuted", "as_is"]
-LINE_SECONDS = 10
-"""How often a plain line is printed where there is no terminal."""
 UNITS = {"": 1, "k": 1000, "m": 1_000_000, "b": 1_000_000_000}
 
 
@@ -51,29 +46,37 @@ class Wanted:
     model: Path | None = None
     max_positions: int = 0
     name: str = ""
+    executor: str = "local"
 
 
-def run_tokenize(wanted: Wanted, root: Path, *, quiet: bool) -> dict[str, object]:
+def run_tokenize(wanted: Wanted, root: Path, *, num_workers: int = 1, quiet: bool) -> dict[str, object]:
     """Tokenize every amount and say what came out. Raises EpigoneError."""
     console = Console(stderr=True, quiet=quiet)
     stages = plan(wanted, root)
-    store = Store(root)
     started = time.monotonic()
-    try:
-        for stage in (*dict.fromkeys(part for s in stages for part in s.encoded), *stages):
-            with _watched(cast(StageSpec, stage), store, console):
-                store.build(cast(StageSpec, stage))
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where this one stopped")
-        raise
-    found = [{"artifact": str(store.path(s)), "max_tokens": s.max_tokens} | read_summary(store.path(s)) for s in stages]
-    unit = 1 if sys.platform == "darwin" else 1024
+    if wanted.executor == "local":
+        folders = _build_here(stages, root, console)
+    else:
+        folders = build_all(stages, root, console, num_workers, wanted.executor)
+    found = [{"artifact": str(f), "max_tokens": s.max_tokens} | read_summary(f) for s, f in zip(stages, folders)]
     cost: dict[str, float] = {
         "wall_seconds": round(time.monotonic() - started, 1),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "peak_memory_bytes": peak_bytes(),
     }
     _print_found(found, cost, console)
     return {"blocks": found, **cost}
+
+
+def _build_here(stages: Sequence[StageSpec], root: Path, console: Console) -> list[Path]:
+    """One after the other in this process: the tokenizer uses every core by itself."""
+    store = Store(root)
+    missing = [stage for stage in in_order(stages, store.resolver) if not store.is_done(stage)]
+    with going_on(console), ProgressBars(console, missing, 1, root) as on_event:
+        for stage in missing:
+            on_event("start", stage)
+            store.build(stage)
+            on_event("done", stage)
+    return [store.path(stage) for stage in stages]
 
 
 def plan(wanted: Wanted, root: Path) -> list[Tokenize]:
@@ -182,42 +185,6 @@ def _choice(option: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise SpecError(f"--{option} is {' or '.join(allowed)}, not {value!r}")
     return value
-
-
-@contextmanager
-def _watched(stage: StageSpec, store: Store, console: Console) -> Generator[None, None, None]:
-    """Shows how far the encoding in the stage's staging folder has come, while it is built."""
-    staging = store.root / ".staging" / store.resolver.id(stage)
-    folder = staging / "encoded" if isinstance(stage, Tokenize) else staging
-    stop = threading.Event()
-    watch = _bar if console.is_terminal else _lines
-    thread = threading.Thread(target=watch, args=(folder, stage.slug, stop, console), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _bar(folder: Path, name: str, stop: threading.Event, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[tokens]}"), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(name, total=1.0, tokens="")
-        while not stop.wait(0.5):
-            share, num_tokens = progress(folder)
-            bar.update(task, completed=share, tokens=f"{num_tokens / 1e6:.1f}M tokens")
-
-
-def _lines(folder: Path, name: str, stop: threading.Event, console: Console) -> None:
-    while not stop.wait(LINE_SECONDS):
-        share, num_tokens = progress(folder)
-        console.print(
-            f"{name}: {num_tokens / 1e6:.1f}M tokens, {100 * share:.0f} % of the text",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
 
 
 def _print_found(found: Sequence[dict[str, object]], cost: dict[str, float], console: Console) -> None:

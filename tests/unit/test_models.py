@@ -242,3 +242,8 @@ def test_half_precision_is_near_full_precision(params):
 def test_an_unknown_way_to_compute_is_refused():
     with pytest.raises(SpecError, match="no remat 'half'; there is: none, dots, full"):
         Compute(remat="half")
+
+
+def test_what_a_kind_of_attention_cannot_do_is_refused():
+    with pytest.raises(SpecError, match="cudnn computes in bfloat16 only, not float32"):
+        Compute(attention="cudnn")

@@ -19,6 +19,7 @@ from epigone.decoding import loop
 from epigone.decoding.sampling import row_seed
 from epigone.errors import WorkError
 from epigone.models.family import Model
+from epigone.progress import tell
 
 LENGTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
@@ -75,6 +76,7 @@ class Engine:
                 num_slots=length + bucket(max_new_tokens),
             )
             found |= zip(rows, _continuations(drawn), strict=False)
+            tell(len(found), len(prompts), "prompts")
         return [found[row] for row in range(len(prompts))]
 
     def loglikelihood(
@@ -97,6 +99,7 @@ class Engine:
                 config=self.model.config,
             )
             found |= zip(rows, np.asarray(sums_B).tolist(), strict=False)
+            tell(len(found), len(pairs), "continuations")
         return [found[row] for row in range(len(pairs))]
 
     def _check_room(self, rows: Iterator[tuple[Sequence[int], int]], names: Sequence[str]) -> None:

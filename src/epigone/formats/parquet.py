@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from epigone.entries import Notes
 from epigone.errors import DataError
+from epigone.progress import tell
 from epigone.records import Conversation, Drop
 from epigone.rows import bare_name, identity, instruction_of
 from epigone.rows.chats import chat, dialogue, named_apart, one_turn, speaker_turns
@@ -72,8 +73,11 @@ def _batches(path: Path) -> Iterator[list[dict[str, object]]]:
         try:
             with parquet.ParquetFile(handle) as file:
                 names = _columns(file.schema_arrow.names, path)
+                num_read = 0
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names):
                     yield batch.to_pylist()
+                    num_read += len(batch)
+                    tell(num_read, file.metadata.num_rows, "rows", path.name)
         except _FAULTS as error:
             raise DataError(f"{path}: is damaged, or no Parquet file ({error}); fetch the file again") from error
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 
 from epigone.errors import SpecError
 
-CHOICES = {"dtype": ("float32", "bfloat16"), "remat": ("none", "dots", "full"), "attention": ("xla",)}
+CHOICES = {"dtype": ("float32", "bfloat16"), "remat": ("none", "dots", "full"), "attention": ("xla", "cudnn")}
 
 Carry = TypeVar("Carry")
 Row = TypeVar("Row")
@@ -30,12 +30,14 @@ class Compute:
     remat: str = "none"
     """What the backward pass computes again: nothing; all but matrix products; all of each layer."""
     attention: str = "xla"
-    """Which implementation of attention."""
+    """xla (anywhere), or cudnn (fused, NVIDIA cards only, bfloat16 only): packed documents are apart in both."""
 
     def __post_init__(self) -> None:
         for field, allowed in CHOICES.items():
             if (value := getattr(self, field)) not in allowed:
                 raise SpecError(f"compute: no {field} {value!r}; there is: {', '.join(allowed)}")
+        if self.attention == "cudnn" and self.dtype != "bfloat16":
+            raise SpecError(f"compute: attention cudnn computes in bfloat16 only, not {self.dtype}; take attention xla")
 
     def cast(self, params: PyTree[Float[Array, "..."]]) -> PyTree[Float[Array, "..."]]:
         """Parameters in the precision of the pass."""

@@ -53,7 +53,7 @@ def features(
         q: Float[Array, "B N T H"], k: Float[Array, "B K T H"], v: Float[Array, "B K T H"], window: Window = None
     ) -> Float[Array, "B N T H"]:
         seen = bias_BTT if window is None else layers.within_block(bias_BTT, window)
-        return layers.attention(q, k, v, seen)
+        return layers.ATTENTION[compute.attention](q, k, v, seen)
 
     def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
         own = rules.gathered(p[0], family.param_tree(config)["layers"], config.head_width, stacked=False)

@@ -111,6 +111,21 @@ def attention(
     return mixed.reshape(batch, num_heads, length, width)
 
 
+def cudnn_attention(
+    q_BNTH: Float[Array, "B N T H"],
+    k_BKSH: Float[Array, "B K S H"],
+    v_BKSH: Float[Array, "B K S H"],
+    bias_BTS: Float[Array, "B T S"],
+) -> Float[Array, "B N T H"]:
+    """The same by cuDNN's fused kernel, whose packed form takes no segment ids: the bias says what is seen."""
+    q, k, v = (x.transpose(0, 2, 1, 3) for x in (q_BNTH, k_BKSH, v_BKSH))
+    seen = (bias_BTS == 0)[:, None]
+    return jax.nn.dot_product_attention(q, k, v, mask=seen, implementation="cudnn").transpose(0, 2, 1, 3)
+
+
+ATTENTION = {"xla": attention, "cudnn": cudnn_attention}
+
+
 def swiglu(
     x: Float[Array, "B T D"], gate: Float[Array, "D F"], up: Float[Array, "D F"], down: Float[Array, "F D"]
 ) -> Float[Array, "B T D"]:

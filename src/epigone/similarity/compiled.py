@@ -8,12 +8,16 @@ Source: https://numba.readthedocs.io/en/stable/developer/caching.html
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Lock
 from typing import Any, TypeVar
 
 import numba
 
+from epigone.progress import tell
+
+TELL_SECONDS = 0.5
+"""How often the threads' progress is told."""
 Result = TypeVar("Result")
 Scratch = TypeVar("Scratch")
 
@@ -64,6 +68,9 @@ def in_blocks(
 
     num_runs = min(num_threads(), len(parts))
     with ThreadPoolExecutor(max(num_runs, 1)) as pool:
-        for future in [pool.submit(run) for _ in range(num_runs)]:
+        futures = [pool.submit(run) for _ in range(num_runs)]
+        while wait(futures, timeout=TELL_SECONDS).not_done:
+            tell(parts[len(done) - 1].stop if done else 0, parts[-1].stop, "queries")
+        for future in futures:
             future.result()
     return [done[number] for number in range(len(parts))]

@@ -15,6 +15,7 @@ from typing import ClassVar
 from epigone.datasets import DatasetWriter, Waiting
 from epigone.errors import DataError, WorkError
 from epigone.interfaces import Filter, Format, StageSpec
+from epigone.progress import noting
 from epigone.records import Conversation, Drop, DroppedConversation
 from epigone.spec import Artifact, Component, Input
 from epigone.store import RecordWriter
@@ -55,7 +56,9 @@ class Curate:
         sources = self.source if isinstance(self.source, tuple) else (self.source,)
         paths = [inputs(source) for source in sources]
         ledger = Ledger([f"{number}-{f.name}" for number, f in enumerate(self.filters, start=1)])
-        with ExitStack() as files:
+        # of all that is read here, filters' files too, the dumps alone say how far the curation has come
+        dumps = noting(lambda: f"{ledger.num_read:,} rows read", of={path.name for path in paths})
+        with ExitStack() as files, dumps:
             kept = files.enter_context(DatasetWriter(out / "records.parquet", Conversation))
             texts = files.enter_context(DatasetWriter(out / "dropped.parquet", DroppedConversation))
             reasons = files.enter_context(RecordWriter(out / "dropped.jsonl"))

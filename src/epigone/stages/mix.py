@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from epigone.datasets import DatasetWriter, RandomAccess, iterate_dataset
 from epigone.errors import DataError, SpecError
 from epigone.interfaces import StageSpec
+from epigone.progress import tell
 from epigone.records import Conversation
 from epigone.spec import Artifact, Input
 from epigone.tokens.tokenizer import Tokenizer
@@ -81,6 +82,7 @@ class Mix:
             opened = [RandomAccess(file, _folder(Path(scratch), number)) for number, file in enumerate(files)]
             with DatasetWriter(out / "records.parquet", Conversation) as writer:
                 for part, row in zip(which.tolist(), rows.tolist(), strict=True):
+                    tell(writer.num_rows, len(rows), "rows", "written")
                     found = opened[part][row]
                     writer.write(replace(found, source=f"{self.parts[part].name}/{found.source}"))
             del opened  # the mapped files must be closed before their folder goes

@@ -15,6 +15,7 @@ import numpy
 from jaxtyping import Int
 
 from epigone.interfaces import ChatTemplate, StageSpec
+from epigone.progress import tell
 from epigone.spec import Artifact, Component, Input
 from epigone.tokens.encoding import Encoded, Selection, encode_documents
 from epigone.tokens.layout import Layout, PackCounts, lay_out_documents, lay_out_stream
@@ -109,6 +110,7 @@ class Tokenize:
             for first in range(0, layout.num_rows, ROWS):
                 last = min(first + ROWS, layout.num_rows)
                 writer.write(fill(layout, lambda number: encoded.read(int(taken[number])), first, last))
+                tell(last, layout.num_rows, "blocks")
         num_places = layout.num_rows * self.length
         return {
             "num_blocks": layout.num_rows,

@@ -16,6 +16,7 @@ from epigone.models import llama
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.progress import tell
 from epigone.spec import Artifact, Input
 from epigone.tokens.chat_template import ChatTokens
 from epigone.tokens.packing import Blocks, empty_blocks, load_blocks
@@ -95,7 +96,7 @@ class Train:
         template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
         blocks, counts = self._mixture(inputs)
         start = self._start(inputs, template.tokenizer)
-        model, log = train(start, blocks, self.recipe, state_folder=out / "state")
+        model, log = train(start, blocks, self.recipe, state_folder=out / "state", on_progress=_tell)
         if self.size is not None:
             model = self._with_roles(model, template.tokenizer)
         save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
@@ -129,6 +130,10 @@ class Train:
         mixed = self.replay.apply(blocks, replayed, seed=self.seed) if self.replay and replayed is not None else blocks
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
         return mixed, {kind: own, "replay_tokens": mixed.num_tokens - own}
+
+
+def _tell(step: int, total: int, loss: float) -> None:
+    tell(step, total, "steps", f"loss {loss:.3f}")
 
 
 def _llama(size: Size, vocab_size: int) -> llama.Config:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32
 
 from epigone.errors import ArtifactError, SpecError
+from epigone.progress import noting
 from epigone.store import write_text
 from epigone.tokens.packing import Tokenized, num_to_take
 from epigone.tokens.sources import Row, Source, characters_of
@@ -76,16 +77,6 @@ def encode_documents(source: Source, folder: Path, selection: Selection) -> None
         if selection.max_tokens and Encoded([folder]).lengths[order[:num_ready]].sum() < selection.max_tokens:
             num_wanted = min(2 * num_wanted, len(order))
         number += 1
-
-
-def progress(folder: Path) -> tuple[float, int]:
-    """How much of the survey's text is encoded, 0-1, and in how many tokens; (0, 0) before there is a survey."""
-    survey = folder / "survey.npy"
-    if not survey.exists():
-        return 0.0, 0
-    total = max(int(np.load(survey, mmap_mode="r").sum()), 1)
-    done = np.concatenate([np.zeros((1, 3), np.int64), *(np.load(path) for path in _finished(folder))])
-    return float(done[:, 2].sum() / total), int(done[:, 1].sum())
 
 
 class Encoded:
@@ -162,19 +153,22 @@ def _encode_round(source: Source, folder: Path, number: int, shards: Sequence[Nu
     if not missing:
         return
     held: list[Row] = []
-    for document, row in enumerate(source.rows()):
-        if document not in shard_of:
-            continue
-        held.append(row)
-        shard = shard_of[document]
-        if document == shards[shard][-1]:
-            _write_shard(paths[shard], shards[shard], held, source.encode(held))
-            held = []
-            if shard == missing[-1]:
-                return
+    num_tokens = 0
+    with noting(lambda: f"{num_tokens / 1e6:.1f}M tokens"):
+        for document, row in enumerate(source.rows()):
+            if document not in shard_of:
+                continue
+            held.append(row)
+            shard = shard_of[document]
+            if document == shards[shard][-1]:
+                num_tokens += _write_shard(paths[shard], shards[shard], held, source.encode(held))
+                held = []
+                if shard == missing[-1]:
+                    return
 
 
-def _write_shard(path: Path, numbers: Numbers, rows: Sequence[Row], encoded: Sequence[Tokenized]) -> None:
+def _write_shard(path: Path, numbers: Numbers, rows: Sequence[Row], encoded: Sequence[Tokenized]) -> int:
+    """Write a shard; returns its tokens."""
     lengths = np.array([len(ids) for ids, _ in encoded], np.int64)
     total = int(lengths.sum())
     tokens = np.fromiter((id_ for ids, _ in encoded for id_ in ids), np.int32, total)
@@ -182,6 +176,7 @@ def _write_shard(path: Path, numbers: Numbers, rows: Sequence[Row], encoded: Seq
     _save(_beside(path, "tokens"), tokens)
     _save(_beside(path, "mask"), np.packbits(mask))
     _save(path, np.stack([numbers, lengths, np.array([characters_of(row) for row in rows])], axis=1))
+    return total
 
 
 def _save(path: Path, array: np.ndarray) -> None:
