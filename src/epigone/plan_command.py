@@ -77,7 +77,9 @@ def config_of(name: str) -> ModelConfig:
         return load_config(Path(name))[1]
     known = {known: config for family in families.names() for known, config in _variants(family).items()}
     if name not in known:
-        raise SpecError(f"{name!r} is neither a folder with config.json nor one of the sizes {', '.join(sorted(known))}")
+        raise SpecError(
+            f"{name!r} is neither a folder with config.json nor one of the sizes {', '.join(sorted(known))}"
+        )
     return known[name]
 
 
@@ -140,7 +142,7 @@ def _time_table(found: Sequence[tuple[str, Plan]], budgets: Sequence[Budget], wa
 def _notes(found: Sequence[tuple[str, Plan]], budgets: Sequence[Budget], wanted: Wanted) -> list[str]:
     lines = [
         "exact: parameters, state (fp32 masters and two Adam moments, 12 bytes a parameter), steps, the rate reached. "
-        "By formula: all other parts, as if all were there at once; FLOPs (6 N + 12 L E T a token). "
+        "By formula: all other parts, as if all were there at once; FLOPs (6 a weight + 6 L D T a token). "
         "mesh is data,fsdp,tensor; parts: a batch is taken in so many.",
         f"a device counts as full at {plans.USABLE:.0%} of its memory; on NVIDIA cards XLA takes 75 % unless "
         "XLA_PYTHON_CLIENT_MEM_FRACTION says more.",
@@ -172,7 +174,7 @@ def _as_json(
         | ({"usd": _usd(plan, step_seconds * budget.num_steps / HOUR, wanted)} if wanted.price_usd else {})
         for budget in budgets
     ]
-    return {
+    told: dict[str, object] = {
         "model": name,
         "num_params": Shape(plan.config).num_params,
         "devices": asdict(plan.devices),
@@ -186,7 +188,8 @@ def _as_json(
         "step_seconds": step_seconds,
         "runs": runs,
         "exact": ["num_params", "bytes_a_device.masters", "bytes_a_device.moments", "runs.num_steps"],
-    } | ({"compiler_bytes_a_device": estimate} if estimate else {})
+    }
+    return told | ({"compiler_bytes_a_device": estimate} if estimate else {})
 
 
 def _usd(plan: Plan, hours: float, wanted: Wanted) -> float:

@@ -11,6 +11,7 @@ import pytest
 from epigone import discover, interfaces
 from epigone.errors import DataError
 from epigone.records import Document, Drop
+from epigone.training.treatment import Treatment
 
 PROTOCOLS = {
     "backends": interfaces.LanguageModel,
@@ -24,6 +25,7 @@ PROTOCOLS = {
     "toxicity": interfaces.ToxicityScorer,
     "stages": interfaces.StageSpec,
     "tokens.templates": interfaces.ChatTemplate,
+    "training.treatments": Treatment,
 }
 COMPONENTS = [(folder, name) for folder in PROTOCOLS for name in discover.names(folder)]
 
@@ -94,7 +96,7 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
     if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith(
-        ("recordings.", "tokens.")
+        ("recordings.", "tokens.", "training.")
     ):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
 

@@ -33,7 +33,7 @@ CONFIG = llama.Config(
 RECIPE = Recipe(2e-2, 8, num_steps=12, warmup_steps=2)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -62,15 +62,15 @@ def layouts(folder: Path) -> None:
 
     def stop(step: int, total: int, loss: float) -> None:
         if step == 2 * STEPS_PER_CALL:
-            raise Stopped
+            raise StoppedError
 
     for before, after in (("2,2,2", "1,8,1"), ("1,8,1", ""), ("", "1,2,4"), ("1,2,4", "1,2,4")):
         print(f"layout {before} then {after}", file=sys.stderr, flush=True)
         here, seen = folder / f"{before}-{after}", []
         try:
             losses(before, here, stop)
-        except Stopped:
-            found[f"{before} then {after}"] = losses(after, here, lambda step, total, loss: seen.append(step))
+        except StoppedError:
+            found[f"{before} then {after}"] = losses(after, here, lambda step, *rest, seen=seen: seen.append(step))
         assert seen == [12], seen  # the state after step 4 was loaded, and not the run done anew
     print("layout bad", file=sys.stderr, flush=True)
     badly_placed_embedding()

@@ -7,6 +7,7 @@ import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_cases import CONFIG, RECIPE, random_blocks, random_sequences, same_bytes, tiny_model
 
 from epigone.errors import ArtifactError, DataError, SpecError, WorkError
 from epigone.models import decoder, llama
@@ -15,35 +16,16 @@ from epigone.models.family import Model
 from epigone.tokens.packing import Blocks, empty_blocks, pack, positions
 from epigone.training.checkpoint import FILE
 from epigone.training.embeddings import init_token_embeddings
-from epigone.training.loop import block_order, train
+from epigone.training.log import TrainLog, warmup_note
+from epigone.training.loop import block_order, refuse_broken, train
 from epigone.training.loss import next_token_loss
-from epigone.training.optimizer import Recipe, adamw, learning_rate
+from epigone.training.optimizer import Recipe, learning_rate
 from epigone.training.step import run_steps
-from epigone.training.treatments.replay import Replay
-
-CONFIG = llama.Config(
-    vocab_size=24, width=16, num_layers=2, num_heads=2, num_kv_heads=1, hidden_width=24, max_positions=32
-)
-RECIPE = Recipe(learning_rate=3e-3, batch_size=2, num_steps=50, warmup_steps=5, schedule="cosine", weight_decay=0.1)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Model(llama, CONFIG, parameters.init(llama.param_tree(CONFIG), jax.random.key(0)))
-
-
-def random_sequences(num_sequences: int, seed: int = 0) -> list[tuple[list[int], list[bool]]]:
-    rng = np.random.default_rng(seed)
-    sizes = rng.integers(2, 11, num_sequences)
-    return [(rng.integers(1, 24, n).tolist(), (rng.random(n) < 0.7).tolist()) for n in sizes]
-
-
-def random_blocks(num_sequences: int = 30, length: int = 16, seed: int = 0) -> Blocks:
-    return pack(random_sequences(num_sequences, seed), length, overlong="split")[0]
-
-
-def same_bytes(one, other) -> bool:
-    return all(a.tobytes() == b.tobytes() for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+    return tiny_model()
 
 
 @given(st.integers(0, 10_000))
@@ -131,29 +113,6 @@ def test_training_is_plain_adamw(model):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), trained.params, params)
 
 
-def test_updates_are_scaled_by_the_weights_of_their_own_layer():
-    tree = {
-        "single": parameters.Param((3, 2), ("width", "vocab"), parameters.ones, "s"),
-        "stacked": parameters.Param((2, 3, 2), ("layers", "width", "hidden"), parameters.ones, "l.{layer}"),
-    }
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), tree)
-    params["stacked"] = params["stacked"].at[1].multiply(100.0)
-    gradients = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), params)
-    rates = Recipe(1.0, 1, num_steps=1, clip_norm=1e9).rates(1)
-
-    def updates_of(scaled):
-        optimizer = adamw(rates, tree, scale_by_parameter=scaled)
-        return optimizer.update(gradients, optimizer.init(params), params)[0]
-
-    plain, scaled = updates_of(False), updates_of(True)
-    root = lambda x: np.sqrt(np.mean(np.square(x)))  # noqa: E731
-    np.testing.assert_allclose(scaled["single"], plain["single"] * root(params["single"]), rtol=1e-5)
-    for layer in range(2):
-        expected = plain["stacked"][layer] * root(params["stacked"][layer])
-        np.testing.assert_allclose(scaled["stacked"][layer], expected, rtol=1e-5)
-
-
 def test_a_killed_run_goes_on_in_the_same_bytes(model, tmp_path):
     blocks = random_blocks()
     straight, straight_log = train(model, blocks, RECIPE)
@@ -227,6 +186,8 @@ def test_an_odd_last_batch_learns_what_is_there(model):
 def test_a_run_shorter_than_its_warmup_says_what_rate_it_reached(model):
     _, log = train(model, random_blocks(), Recipe(1e-2, 2, num_steps=5, warmup_steps=10))
     assert log.peak_learning_rate == pytest.approx(4e-3)
+    assert warmup_note(log, 1e-2, 10) == "peak learning rate reached 4.0e-3 of 1.0e-2: 5 of 10 warm-up steps"
+    assert warmup_note(log, 1e-2, 5) and not warmup_note(log, 1e-2, 4)  # the peak comes after the last warm-up step
 
 
 def test_what_does_not_fit_is_refused(model):
@@ -241,8 +202,35 @@ def test_what_does_not_fit_is_refused(model):
 
 def test_a_loss_that_is_no_number_ends_the_run(model):
     broken = model._replace(params=model.params | {"norm": jnp.full(16, jnp.nan)})
-    with pytest.raises(WorkError, match="no longer a number"):
-        train(broken, random_blocks(), RECIPE)
+    blocks = random_blocks()
+    rows = ", ".join(map(str, block_order(len(blocks), RECIPE)[0]))
+    with pytest.raises(WorkError, match=rf"loss .* at step 1 of 50 \(blocks {rows}\).* none was kept"):
+        train(broken, blocks, RECIPE)
+
+
+def test_a_broken_step_leaves_the_last_good_state(model, tmp_path):
+    """A gradient that overflows makes parameters that are no numbers while the loss of its step still is one."""
+    blocks = random_blocks()
+    order = block_order(len(blocks), RECIPE)
+    broken = TrainLog.empty(50)
+    train(model, blocks, RECIPE, state_folder=tmp_path, save_every_steps=15)
+    saved = (tmp_path / FILE).read_bytes()
+    broken.gradient_norms[47] = np.inf
+    with pytest.raises(WorkError, match=rf"gradient .* step 48 of 50 \(blocks {order[47][0]}, .*step 40 in {tmp_path}"):
+        refuse_broken(broken, order, (40, 50), f"step 40 in {tmp_path}")
+    assert (tmp_path / FILE).read_bytes() == saved
+
+
+def test_a_rate_that_breaks_a_run_stops_it_before_its_state_is_overwritten(model, tmp_path):
+    """Half a run at a rate that diverges: what was kept is from before, and a run that goes on fails alike."""
+    blocks = random_blocks()
+    wild = dataclasses.replace(RECIPE, learning_rate=1e38, warmup_steps=0, clip_norm=1e9)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(WorkError, match="no longer a number") as caught:
+            train(model, blocks, wild, state_folder=tmp_path, save_every_steps=1)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and not (tmp_path / FILE).exists()
 
 
 @pytest.mark.parametrize(
@@ -259,37 +247,6 @@ def test_a_wrong_recipe_is_refused(changes, message):
     options = {"learning_rate": 1e-3, "batch_size": 2, "num_steps": 5} | changes
     with pytest.raises(SpecError, match=message):
         Recipe(**options)
-
-
-def rows_of(blocks: Blocks) -> list[bytes]:
-    return [row.tobytes() for row in np.concatenate(blocks.arrays, axis=1)]
-
-
-def test_replay_mixes_nested_amounts_into_all_imitation_blocks():
-    blocks, text = random_blocks(seed=1), random_blocks(200, seed=2)
-    small, large = (Replay(num_tokens=n).apply(blocks, text, seed=5) for n in (100, 300))
-    imitation, replayed = set(rows_of(blocks)), [set(rows_of(mixed)) - set(rows_of(blocks)) for mixed in (small, large)]
-    for mixed, num_tokens, rows in zip((small, large), (100, 300), replayed, strict=True):
-        assert imitation <= set(rows_of(mixed)) and rows <= set(rows_of(text))
-        assert num_tokens <= mixed.num_tokens - blocks.num_tokens < num_tokens + 16
-        assert rows_of(mixed)[: len(blocks)] != rows_of(blocks)
-    assert replayed[0] < replayed[1]
-    assert rows_of(small) == rows_of(Replay(num_tokens=100).apply(blocks, text, seed=5))
-
-
-def test_replay_alone_is_pretraining_text():
-    text = random_blocks(200, seed=2)
-    control = Replay(num_tokens=100).apply(empty_blocks(0, 16), text, seed=5)
-    assert set(rows_of(control)) < set(rows_of(text)) and 100 <= control.num_tokens < 116
-    nothing = Replay(num_tokens=0).apply(text, text, seed=5)
-    assert sorted(rows_of(nothing)) == sorted(rows_of(text))
-
-
-def test_replay_refuses_what_it_cannot_mix():
-    with pytest.raises(SpecError, match="16 and replay blocks of 8"):
-        Replay(num_tokens=1).apply(empty_blocks(0, 16), empty_blocks(1, 8), seed=0)
-    with pytest.raises(DataError, match="the text holds 0"):
-        Replay(num_tokens=1).apply(empty_blocks(0, 8), empty_blocks(1, 8), seed=0)
 
 
 @pytest.mark.parametrize("tied", [False, True])

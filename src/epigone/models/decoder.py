@@ -13,6 +13,7 @@ from epigone.models import layers
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, ModelConfig
 from epigone.models.layers import KVCache, Window
+from epigone.models.noise import Noise
 from epigone.parallel import rules
 
 Params = PyTree[Float[Array, "..."]]
@@ -31,7 +32,14 @@ def forward(
     """Logits in fp32 of blocks of packed documents: positions start anew with each, segment id 0 is padding."""
     params = compute.cast(params)
     found_BTD = features(family, params, config, tokens_BT, positions_BT, segment_ids_BT, compute=compute)
-    return rules.by_batch(family.logits(_gathered(family, params, config), config, found_BTD))
+    return logits(family, params, config, found_BTD, compute=compute)
+
+
+def logits(
+    family: Family, params: Params, config: ModelConfig, features: Float[Array, "B T D"], *, compute: Compute = DEFAULT
+) -> Float[Array, "B T V"]:
+    """What the output head says, in fp32."""
+    return rules.by_batch(family.logits(_gathered(family, compute.cast(params), config), config, features))
 
 
 def features(
@@ -43,10 +51,13 @@ def features(
     segment_ids_BT: Int[Array, "B T"],
     *,
     compute: Compute = DEFAULT,
+    noise: Noise | None = None,
 ) -> Float[Array, "B T D"]:
-    """What the output head reads; arguments as in `forward`."""
+    """What the output head reads; arguments as in `forward`, and what a training pass leaves out at random."""
     params = compute.cast(params)
     bias_BTT = layers.packed_bias(segment_ids_BT)
+    if noise is not None:
+        bias_BTT = noise.forget(bias_BTT, positions_BT)
     layer = family.layer(config, positions_BT)
 
     def attend(
@@ -57,7 +68,8 @@ def features(
 
     def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
         own = rules.gathered(p[0], family.param_tree(config)["layers"], config.head_width, stacked=False)
-        return rules.by_batch(layer(x, own, p[1], attend)), None
+        after = layer(x, own, p[1], attend)
+        return rules.by_batch(after if noise is None else noise.after_layer(x, after, p[1])), None
 
     x = rules.by_batch(family.embed(_gathered(family, params, config), config, tokens_BT, positions_BT))
     return jax.lax.scan(compute.remembered(one), x, _stacked(params, config))[0]

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree, Shaped
 
+from epigone.parallel import hosts
+
 Init = Callable[[Key[Array, ""], tuple[int, ...]], Float[Array, "..."]]
 
 
@@ -92,10 +94,10 @@ def from_published(
 
 
 def to_published(tree: PyTree[Param], params: PyTree[Float[Array, "..."]]) -> dict[str, Float[np.ndarray, "..."]]:
-    """Published tensors, fp32 and contiguous, by name."""
+    """Published tensors, fp32 and contiguous, by name. Of several processes, all call it."""
     tensors: dict[str, np.ndarray] = {}
     for param, value in zip(jax.tree.leaves(tree), jax.tree.leaves(params), strict=True):
-        array = np.asarray(value, np.float32)
+        array = hosts.whole(value).astype(np.float32, copy=False)
         for name, tensor in zip(param.names, array if param.stacked else [array], strict=True):
             tensors[name] = np.ascontiguousarray(tensor.T if param.transpose else tensor)
     return tensors

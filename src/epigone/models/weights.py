@@ -18,6 +18,7 @@ from epigone.errors import ArtifactError, DataError
 from epigone.models import family as families
 from epigone.models import params as parameters
 from epigone.models.family import Model, ModelConfig
+from epigone.parallel import hosts
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -31,7 +32,7 @@ def load_checkpoint(path: Path) -> Model:
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
     config.json that the family cannot honour.
     """
-    family, config = _load_config(path)
+    family, config = load_config(path)
     tree = family.param_tree(config)
     with ExitStack() as stack:
         home = {name: file for file in _open_weights(path, stack) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -57,18 +58,22 @@ def save_checkpoint(
     """Write a folder that `transformers` loads with equal logits.
 
     `tokenizer_files` are copied beside the weights; `token_ids` go to config.json, such as {"eos_token_id": 2}.
-    The same parameters give the same bytes.
+    The same parameters give the same bytes. Of several processes all call it, and the first writes.
     """
-    path.mkdir(parents=True, exist_ok=True)
     tree = families.of_config(config).param_tree(config)
     attributes = config.to_hf() | {"dtype": "float32"} | dict(token_ids or {})
-    save_file(parameters.to_published(tree, params), path / WEIGHTS, metadata={"format": "pt"})
+    tensors = parameters.to_published(tree, params)
+    if not hosts.is_first():
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path / WEIGHTS, metadata={"format": "pt"})
     (path / CONFIG).write_text(json.dumps(attributes, indent=2) + "\n", encoding="utf-8")
     for file in tokenizer_files:
         shutil.copyfile(file, path / file.name)
 
 
-def _load_config(path: Path) -> tuple[families.Family, ModelConfig]:
+def load_config(path: Path) -> tuple[families.Family, ModelConfig]:
+    """Family and variant of a folder's config.json. Raises ArtifactError or DataError as `load_checkpoint` does."""
     attributes = _read_json(path / CONFIG)
     try:
         return families.config_from_hf(attributes)

@@ -5,26 +5,31 @@ question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bi
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
 from epigone.models import llama
+from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
 from epigone.progress import tell
-from epigone.spec import Artifact, Input
+from epigone.spec import Artifact, Component, Input
 from epigone.tokens.chat_template import ChatTokens
-from epigone.tokens.packing import Blocks, empty_blocks, load_blocks
+from epigone.tokens.packing import Blocks, load_blocks
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.embeddings import init_token_embeddings
+from epigone.training.log import warmup_note
 from epigone.training.loop import train
 from epigone.training.optimizer import Recipe
-from epigone.training.treatments.replay import Replay
+from epigone.training.speed import Meter
+from epigone.training.trackers import following
+from epigone.training.treatment import Treatment
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Train:
     """Options of a training run. Either `size` (from random weights) or `start` (from a checkpoint)."""
 
     blocks: StageSpec | Artifact | None
-    """What is learnt; None trains on replayed text alone."""
+    """What is learnt; None trains on replayed text alone (the treatment `replay`)."""
     tokenizer: Input
     """The tokenizer.json that goes with the checkpoint."""
     recipe: Recipe
@@ -60,12 +65,12 @@ class Train:
     """Shape of a base model that starts from random weights."""
     start: StageSpec | Artifact | None = None
     """The checkpoint that a student starts from."""
-    replay: Replay | None = None
-    """How much pre-training text is mixed in."""
-    replay_blocks: StageSpec | Artifact | None = None
-    """Blocks of that text."""
+    treatments: tuple[Component, ...] = ()
+    """What is done besides: components of `training.treatments`, each at most once."""
+    compute: Compute = DEFAULT
+    """Precision of the passes (parameters are fp32 whatever it says), and what is computed again to save memory."""
     seed: int = 0
-    """Of the random weights and of the replayed blocks; the recipe's own seed orders the blocks."""
+    """Of the random weights and of what treatments draw from the data; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
     """Role tokens start as the mean of these tokens' embeddings: in a finished base, which has never seen them, so that
     it can be asked in chat form too, and again in a student before it learns."""
@@ -76,10 +81,11 @@ class Train:
     def __post_init__(self) -> None:
         if (self.size is None) == (self.start is None):
             raise SpecError(f"{self.name}: give either `size` (random weights) or `start` (a checkpoint)")
-        if (self.replay is None) != (self.replay_blocks is None):
-            raise SpecError(f"{self.name}: `replay` and `replay_blocks` belong together")
-        if self.blocks is None and self.replay is None:
-            raise SpecError(f"{self.name}: there is nothing to train on; give `blocks`, `replay`, or both")
+        names = [treatment.name for treatment in self.treatments]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise SpecError(f"{self.name}: the treatment {twice!r} is given twice")
+        if self.blocks is None and "replay" not in names:
+            raise SpecError(f"{self.name}: there is nothing to train on; give `blocks` or the treatment `replay`")
 
     @property
     def slug(self) -> str:
@@ -94,20 +100,36 @@ class Train:
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Train and write the checkpoint; returns real token counts, steps and losses."""
         template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
-        blocks, counts = self._mixture(inputs)
+        treatments = [cast(Treatment, treatment.make(inputs)) for treatment in self.treatments]
+        blocks, counts = self._mixture(inputs, treatments)
         start = self._start(inputs, template.tokenizer)
-        model, log = train(start, blocks, self.recipe, state_folder=out / "state", on_progress=_tell)
+        meter = Meter.of(start, self.recipe.batch_size, blocks.length)
+        with following(out / "train_log.jsonl", self.name) as trackers:
+            model, log = train(
+                start,
+                blocks,
+                self.recipe,
+                treatments=treatments,
+                compute=self.compute,
+                state_folder=out / "state",
+                export_folder=out,
+                trackers=trackers,
+                on_progress=partial(_tell, meter),
+            )
         if self.size is not None:
             model = self._with_roles(model, template.tokenizer)
         save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
         template.save(out)
         shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
+        note = warmup_note(log, self.recipe.learning_rate, self.recipe.warmup_of(log.num_steps))
         return counts | {
             "num_params": num_params(model.family.param_tree(model.config)),
             "num_steps": log.num_steps,
             "peak_learning_rate": log.peak_learning_rate,
             "first_loss": float(log.losses[0]),
             "last_loss": float(log.losses[-1]),
+            "notes": [note] if note else [],
+            **meter.figures,
         }
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
@@ -120,20 +142,21 @@ class Train:
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
         return init_token_embeddings(model, rows)
 
-    def _mixture(self, inputs: Callable[[object], Path]) -> tuple[Blocks, dict[str, object]]:
-        replayed = load_blocks(inputs(self.replay_blocks)) if self.replay_blocks is not None else None
+    def _mixture(
+        self, inputs: Callable[[object], Path], treatments: Sequence[Treatment]
+    ) -> tuple[Blocks, dict[str, object]]:
         blocks = load_blocks(inputs(self.blocks)) if self.blocks is not None else None
         own = blocks.num_tokens if blocks is not None else 0
-        if blocks is None:
-            assert replayed is not None
-            blocks = empty_blocks(0, replayed.length)
-        mixed = self.replay.apply(blocks, replayed, seed=self.seed) if self.replay and replayed is not None else blocks
+        for treatment in treatments:
+            blocks = treatment.mixed(blocks, self.seed)
+        assert blocks is not None
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
-        return mixed, {kind: own, "replay_tokens": mixed.num_tokens - own}
+        return blocks, {kind: own, "replay_tokens": blocks.num_tokens - own}
 
 
-def _tell(step: int, total: int, loss: float) -> None:
-    tell(step, total, "steps", f"loss {loss:.3f}")
+def _tell(meter: Meter, step: int, total: int, loss: float) -> None:
+    meter.step(step)
+    tell(step, total, "steps", ", ".join(filter(None, (f"loss {loss:.3f}", meter.note))))
 
 
 def _llama(size: Size, vocab_size: int) -> llama.Config:

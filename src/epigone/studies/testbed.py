@@ -27,7 +27,6 @@ from epigone.stages.tokenize import Tokenize
 from epigone.stages.train import Size, Train
 from epigone.study import Study
 from epigone.training.optimizer import Recipe
-from epigone.training.treatments.replay import Replay
 
 TEACHER = "epigone.testbed.teacher:ProgrammaticTeacher"
 BATCH_SIZE = 5
@@ -150,6 +149,9 @@ class _Grid:
         name = f"teacher-{sample + 1}" if sample else "teacher"
         return Collect(self.teacher(sample), self.file(f"prompts/{prompts}.jsonl"), name=name, sample=sample)
 
+    def replay(self, num_tokens: int) -> Component:
+        return Component.of("training.treatments", "replay", num_tokens=num_tokens, path=self.corpus)
+
     def curate(self, prompts: str) -> Curate:
         collected = self.collect(prompts)
         return Curate(
@@ -234,8 +236,7 @@ class _Grid:
             recipe,
             name,
             start=base,
-            replay=Replay(replay) if replay else None,
-            replay_blocks=self.corpus if replay else None,
+            treatments=(self.replay(replay),) if replay else (),
             seed=seed,
         )
         arm = Arm("student", base_name, 0, pretrain, kind, imitation, replay)

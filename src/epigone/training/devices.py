@@ -9,6 +9,8 @@ entry says.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from epigone.training.speed import PEAKS
+
 GIB = 2**30
 
 
@@ -32,12 +34,16 @@ class Devices:
 _H100_MFU = "torchtitan, Llama 3.1 8B on 8 x H100: 33-39 %"
 DEVICES: Mapping[str, Devices] = {
     "8xa100-80": Devices(
-        "8 x A100 80 GB", 8, 80 * GIB, 312e12, 0.47,
+        "8 x A100 80 GB", 8, 80 * GIB, PEAKS["A100"], 0.47,
         "arXiv 2302.13971, 2.4: LLaMA-65B at 380 tokens/s a GPU on A100 80 GB", attention="cudnn",
     ),
-    "8xh100": Devices("8 x H100 80 GB", 8, 80 * GIB, 989e12, 0.36, _H100_MFU, attention="cudnn"),
-    "h200": Devices("one H200 141 GB", 1, 140 * GIB, 989e12, 0.36, f"{_H100_MFU} (not measured on H200)", attention="cudnn"),
-    "v5p-16": Devices("TPU v5p-16: 8 chips of 95 GB", 8, 95 * 10**9, 459e12, 0.65, "MaxText, Llama 2 70B on v5p"),
+    "8xh100": Devices("8 x H100 80 GB", 8, 80 * GIB, PEAKS["H100"], 0.36, _H100_MFU, attention="cudnn"),
+    "h200": Devices(
+        "one H200 141 GB", 1, 140 * GIB, PEAKS["H200"], 0.36, f"{_H100_MFU} (not measured on H200)", attention="cudnn"
+    ),
+    "v5p-16": Devices(
+        "TPU v5p-16: 8 chips of 95 GB", 8, 95 * 10**9, PEAKS["TPU v5p"], 0.65, "MaxText, Llama 2 70B on v5p"
+    ),
     "24gb": Devices(
         "one 24 GB card (RTX 4090)", 1, 24 * GIB, 165e12, 0.36, f"{_H100_MFU} (not measured here)", attention="cudnn"
     ),

@@ -7,23 +7,25 @@ Pre-training and fine-tuning are the same call. Source: the paper, section 4.1.
 
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from epigone.errors import DataError, SpecError, WorkError
+from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model
 from epigone.tokens.packing import Blocks, empty_blocks, positions
 from epigone.training.checkpoint import load_state, save_state
+from epigone.training.log import TrainLog
 from epigone.training.optimizer import Recipe
 from epigone.training.placement import Placement
-from epigone.training.step import Batch, StepLog, init_state, run_steps
+from epigone.training.step import Batch, Method, init_state, run_steps
+from epigone.training.trackers import Tracker
+from epigone.training.treatment import Params, Treatment, params_of
 
 STEPS_PER_CALL = 20
 
@@ -31,79 +33,62 @@ OnProgress = Callable[[int, int, float], None]
 """Called with steps done, steps in all, and the last step's loss."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrainLog:
-    """One entry a step: mean loss (natural log), learnt tokens, learning rate."""
-
-    losses: Float[np.ndarray, " s"]
-    num_loss_tokens: Float[np.ndarray, " s"]
-    learning_rates: Float[np.ndarray, " s"]
-
-    @property
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The three arrays in the order of the fields."""
-        return self.losses, self.num_loss_tokens, self.learning_rates
-
-    @property
-    def num_steps(self) -> int:
-        """Steps of the whole run."""
-        return len(self.losses)
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """The highest rate that was reached: a run shorter than its warm-up never sees the recipe's."""
-        return float(self.learning_rates.max())
-
-
 def train(
     model: Model,
     blocks: Blocks,
     recipe: Recipe,
     *,
+    treatments: Sequence[Treatment] = (),
+    compute: Compute = DEFAULT,
     mesh: Mesh | None = None,
     state_folder: Path | None = None,
+    export_folder: Path | None = None,
     save_every_steps: int = 200,
+    trackers: Sequence[Tracker] = (),
     on_progress: OnProgress | None = None,
 ) -> tuple[Model, TrainLog]:
     """Train on the blocks; `model` stays as it is. A run that finds its own state in `state_folder` goes on from there.
 
-    With a mesh, state and batches are spread over its devices, and so is the model that is returned.
-    Raises SpecError where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token
-    is unknown, ArtifactError for a state of another run, WorkError where the loss is no longer a number.
+    With a mesh, state and batches are spread over its devices, and so is the model that is returned; of several
+    processes, all call it alike. Treatments leave what they make besides the model in `export_folder`. Raises SpecError
+    where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token is unknown,
+    ArtifactError for a state of another run, WorkError where the loss or its gradients are no longer numbers.
     """
     _check(model, blocks)
     order = block_order(len(blocks), recipe)
     total = len(order)
     rates = recipe.rates(total)
-    where = Placement(mesh, model.family.param_tree(model.config), model.config.head_width)
-    where.check(recipe.batch_size)
-    state = init_state(where.model(model), rates, scale_by_parameter=recipe.scale_by_parameter)
-    state = where.state(state)
-    log = TrainLog(*np.zeros((3, total), np.float32))
-    identity = _identity(model, blocks, recipe) if state_folder else ""
-    if state_folder:
-        state, columns = load_state(state_folder, (state, log.columns), identity) or (state, log.columns)
-        log = TrainLog(*(np.array(column) for column in columns))
-    call = partial(
-        run_steps,
-        rates=where.numbers(rates),
-        family=model.family,
-        config=model.config,
-        scale_by_parameter=recipe.scale_by_parameter,
-    )
+    in_step = tuple(t for t in treatments if t.changes_step)
+    method = Method(model.family, model.config, recipe.optimizer, recipe.accumulation, compute, in_step)
+    where = Placement(mesh, model.config.head_width)
+    where.check(recipe.batch_size, recipe.accumulation)
+    placed = model._replace(params=where.put(model.params, method.tree))
+    base = placed.params if in_step else None
+    identity = _identity(model, blocks, (recipe, compute, tuple(treatments))) if state_folder else ""
+    state, log = where.put(init_state(placed, rates, method), method.learnt_tree), TrainLog.empty(total)
+    del placed  # the state owns a copy of what is learnt
+    if state_folder and (saved := load_state(state_folder, (state, log.columns), identity)):
+        state, log = saved[0], TrainLog(*(np.array(column) for column in saved[1]))
     step = last_save = int(state.step)
+    _track(trackers, log, 0, step)
     while step < total:
-        batches = order[step : step + STEPS_PER_CALL]
+        start, step = step, min(step + STEPS_PER_CALL, total)
+        batches = order[start:step]
         with where.active():
-            state, done = call(state, Batch(*where.batches(_stack(blocks, batches))), np.int32(len(batches)))
-        _note(log, done, step, len(batches))
-        step += len(batches)
+            stack = Batch(*where.batches(_stack(blocks, batches)))
+            state, done = run_steps(state, stack, np.int32(len(batches)), where.numbers(rates), base, method=method)
+        for column, new in zip(log.columns, done, strict=True):
+            column[start:step] = np.asarray(new)[: len(batches)]
+        refuse_broken(log, order, (start, step), state_folder and f"step {last_save} in {state_folder}")
+        _track(trackers, log, start, step)
         if state_folder and step < total and step - last_save >= save_every_steps:
             save_state(state_folder, (state, log.columns), identity)
             last_save = step
         if on_progress:
             on_progress(step, total, float(log.losses[step - 1]))
-    return model._replace(params=state.params), log
+    # Treatments read the base beside what was learnt: it has to lie where that does.
+    base = model._replace(params=where.put(model.params, method.tree)) if treatments else model
+    return _finished(base, state.params, treatments, export_folder), log
 
 
 def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch"]:
@@ -130,12 +115,37 @@ def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> tuple[np.ndarray, .
     return tuple(array.reshape(*places.shape, -1) for array in arrays)
 
 
-def _note(log: TrainLog, done: StepLog, step: int, count: int) -> None:
-    """Write the steps that a call did, from `step` on, into the log."""
-    for column, new in zip(log.columns, done, strict=True):
-        column[step : step + count] = np.asarray(new)[:count]
-    if not np.isfinite(log.losses[step + count - 1]):
-        raise WorkError(f"the loss is no longer a number within step {step + count}; lower the learning rate")
+def _finished(model: Model, learnt: Params, treatments: Sequence[Treatment], folder: Path | None) -> Model:
+    """The model after training, with what treatments do then."""
+    tree = model.family.param_tree(model.config)
+    params = params_of(treatments, learnt, model.params, tree)
+    for treatment in treatments:
+        params = treatment.finished(params, model.params)
+        if folder is not None:
+            treatment.export(folder, learnt, tree)
+    return model._replace(params=params)
+
+
+def _track(trackers: Sequence[Tracker], log: TrainLog, start: int, stop: int) -> None:
+    """Tell of every step from the first: after an interruption a tracker hears again of those before it."""
+    for tracker in trackers:
+        for row in log.rows(start, stop):
+            tracker.write(row)
+
+
+def refuse_broken(
+    log: TrainLog, order: Int[np.ndarray, "steps batch"], steps: tuple[int, int], last_good: str | None
+) -> None:
+    """Stop before a step whose loss or gradients are no numbers can overwrite the last good state."""
+    broken = log.first_broken(*steps)
+    if broken is None:
+        return
+    rows = ", ".join(str(row) for row in order[broken] if row >= 0)
+    what = "loss" if not np.isfinite(log.losses[broken]) else "gradient"
+    raise WorkError(
+        f"the {what} is no longer a number at step {broken + 1} of {len(order)} (blocks {rows}); last good state: "
+        f"{last_good or 'none was kept'}. Lower the learning rate, or look at these blocks"
+    )
 
 
 def _check(model: Model, blocks: Blocks) -> None:
@@ -153,9 +163,9 @@ def _check(model: Model, blocks: Blocks) -> None:
         )
 
 
-def _identity(model: Model, blocks: Blocks, recipe: Recipe) -> str:
+def _identity(model: Model, blocks: Blocks, options: tuple[object, ...]) -> str:
     """Hash of everything that shapes a run."""
-    digest = hashlib.sha256(repr((recipe, model.config)).encode())
+    digest = hashlib.sha256(repr((*options, model.config)).encode())
     for array in [*blocks.arrays, *jax.tree.leaves(model.params)]:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

@@ -1,8 +1,9 @@
-"""How a run learns: the Recipe, and AdamW with its schedule made from it.
+"""How a run learns: the Recipe, and the optimizers with their schedule made from it.
 
 In: a Recipe. Out: an optax transformation whose rates are arrays, so that runs which differ in them alone share one
 compiled step. Source: the paper, section 4.1 (AdamW, linear warm-up from 0, "gradients re-scaled by the magnitude of
-each weight"); warm-up then cosine as in EasyLM (https://github.com/young-geng/EasyLM).
+each weight", which can be read in more than one way: docs/decisions/0013); warm-up then cosine, and the optimizer that
+is not Adam, as in EasyLM (https://github.com/young-geng/EasyLM, `optimizers.py`).
 """
 
 import math
@@ -12,12 +13,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PyTree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PyTree, UInt
 
 from epigone.errors import SpecError
 from epigone.models.params import Param
 
 SCHEDULES = ("constant", "linear", "cosine")
+OPTIMIZERS = ("adamw", "adamw-scaled-update", "adamw-scaled-gradient", "adafactor-scaled-update")
 RMS_FLOOR = 1e-3
 
 
@@ -47,24 +50,36 @@ class Recipe:
     """Decoupled; norms and biases are left out."""
     clip_norm: float = 1.0
     """Largest global norm of the gradients."""
-    scale_by_parameter: bool = False
-    """The paper's re-scaling: each update times the root mean square of its weights, per layer."""
+    optimizer: str = "adamw"
+    """adamw; with its updates, or its gradients, times the root mean square of the weights that they change, layer by
+    layer: adamw-scaled-update, adamw-scaled-gradient; adafactor-scaled-update: what the paper's authors published."""
+    accumulation: int = 1
+    """Parts that a batch is taken in, one after the other, where it does not fit into memory; no result changes."""
+    dropout: float = 0.0
+    """Share of what each layer adds to the residual stream that is left out at random; Koala's was 0.05."""
+    forgetful_share: float = 0.0
+    """Forgetful causal masking: at most this share of a block's past tokens cannot be seen; Koala's was 0.1."""
     seed: int = 0
-    """Order of the blocks."""
+    """Order of the blocks, and what is left out at random."""
 
     def __post_init__(self) -> None:
         if (self.num_epochs is None) == (self.num_steps is None):
             raise SpecError("a Recipe needs exactly one of num_epochs and num_steps")
-        if self.schedule not in SCHEDULES:
-            raise SpecError(f"no schedule {self.schedule!r}; there is: {', '.join(SCHEDULES)}")
-        for name in ("batch_size", "num_epochs", "num_steps", "learning_rate", "clip_norm"):
+        for name, allowed in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in allowed:
+                raise SpecError(f"no {name} {getattr(self, name)!r}; there is: {', '.join(allowed)}")
+        for name in ("batch_size", "num_epochs", "num_steps", "learning_rate", "clip_norm", "accumulation"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SpecError(f"{name} must be above 0, not {value}")
-        for name in ("warmup_share", "final_share", "b1", "b2"):
+        for name in ("warmup_share", "final_share", "b1", "b2", "dropout", "forgetful_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise SpecError(f"{name} is a share from 0 to 1, not {value}")
+        if self.dropout == 1:
+            raise SpecError("dropout must be below 1: nothing would be left")
+        if self.batch_size % self.accumulation:
+            raise SpecError(f"a batch of {self.batch_size} blocks cannot be taken in {self.accumulation} equal parts")
 
     def total_steps(self, num_blocks: int) -> int:
         """Steps of a run over so many blocks; the last batch may be part empty."""
@@ -72,9 +87,13 @@ class Recipe:
             return self.num_steps
         return math.ceil((self.num_epochs or 0) * num_blocks / self.batch_size)
 
+    def warmup_of(self, total_steps: int) -> int:
+        """Warm-up steps of a run of so many steps."""
+        return self.warmup_steps if self.warmup_share is None else round(self.warmup_share * total_steps)
+
     def rates(self, total_steps: int) -> "Rates":
         """The numbers that the compiled step takes."""
-        warmup = self.warmup_steps if self.warmup_share is None else round(self.warmup_share * total_steps)
+        warmup = self.warmup_of(total_steps)
         return Rates(
             learning_rate=jnp.float32(self.learning_rate),
             warmup_steps=jnp.float32(warmup),
@@ -85,11 +104,14 @@ class Recipe:
             b2=jnp.float32(self.b2),
             weight_decay=jnp.float32(self.weight_decay),
             clip_norm=jnp.float32(self.clip_norm),
+            seed=jnp.uint32(self.seed),
+            dropout=jnp.float32(self.dropout) if self.dropout else None,
+            forgetful_share=jnp.float32(self.forgetful_share) if self.forgetful_share else None,
         )
 
 
 class Rates(NamedTuple):
-    """A Recipe as scalar arrays; `schedule` counts the choices of SCHEDULES."""
+    """A Recipe as scalar arrays; `schedule` counts the choices of SCHEDULES; None is what is not computed at all."""
 
     learning_rate: Float[Array, ""]
     warmup_steps: Float[Array, ""]
@@ -100,6 +122,9 @@ class Rates(NamedTuple):
     b2: Float[Array, ""]
     weight_decay: Float[Array, ""]
     clip_norm: Float[Array, ""]
+    seed: UInt[Array, ""]
+    dropout: Float[Array, ""] | None
+    forgetful_share: Float[Array, ""] | None
 
 
 def learning_rate(rates: Rates, step: Int[Array, "*s"]) -> Float[Array, "*s"]:
@@ -112,14 +137,33 @@ def learning_rate(rates: Rates, step: Int[Array, "*s"]) -> Float[Array, "*s"]:
     return rates.learning_rate * jnp.where(step < rates.warmup_steps, warm, share)
 
 
-def adamw(rates: Rates, tree: PyTree[Param], *, scale_by_parameter: bool = False) -> optax.GradientTransformation:
-    """Clip, Adam, re-scale (if asked), decay, rate. `tree` tells matrices from norms, and which leaves are stacked."""
+def make(name: str, rates: Rates, tree: PyTree[Param]) -> optax.GradientTransformation:
+    """The optimizer of a name. `tree` tells matrices from norms, and which leaves are stacked.
+
+    Gradients are clipped first, by their norm over all parameters; weights decay at the rate of the step.
+    """
+
+    def rate(step: ArrayLike) -> Float[Array, ""]:
+        return learning_rate(rates, jnp.asarray(step))
+
+    decayed = jax.tree.map(lambda p: len(p.shape) - p.stacked > 1, tree)
+    if name == "adafactor-scaled-update":
+        # No Adam: b2 is the exponent of a growing memory, and the momentum is one of updates that hold their rate.
+        return optax.chain(
+            optax.clip_by_global_norm(rates.clip_norm),
+            optax.scale_by_factored_rms(factored=False, decay_rate=rates.b2),
+            optax.scale_by_learning_rate(rate),
+            _scale_by_parameter_rms(tree),
+            optax.ema(rates.b1, debias=False),
+            optax.add_decayed_weights(lambda step: -rates.weight_decay * rate(step), mask=decayed),
+        )
     return optax.chain(
         optax.clip_by_global_norm(rates.clip_norm),
+        _scale_by_parameter_rms(tree) if name == "adamw-scaled-gradient" else optax.identity(),
         optax.scale_by_adam(rates.b1, rates.b2),
-        _scale_by_parameter_rms(tree) if scale_by_parameter else optax.identity(),
-        optax.add_decayed_weights(rates.weight_decay, mask=jax.tree.map(lambda p: len(p.shape) - p.stacked > 1, tree)),
-        optax.scale_by_learning_rate(lambda count: learning_rate(rates, jnp.asarray(count))),
+        _scale_by_parameter_rms(tree) if name == "adamw-scaled-update" else optax.identity(),
+        optax.add_decayed_weights(rates.weight_decay, mask=decayed),
+        optax.scale_by_learning_rate(rate),
     )
 
 

@@ -1,10 +1,9 @@
 """What a training run will take, from shapes alone: bytes a device, FLOPs, steps, time, and the layout to choose.
 
-In: a variant, a batch, devices. Out: Plans, with nothing allocated. Exact: parameters, steps, rates, and the state's bytes
-(fp32 masters and optimizer moments, as the sharding rules lay them). By formula: gradients, the copy in the
+In: a variant, a batch, devices. Out: Plans, with nothing allocated. Exact: parameters, steps, rates, and the bytes of
+the state (fp32 masters and optimizer moments, as the sharding rules lay them). By formula: gradients, the copy in the
 precision of the pass, activations, logits, FLOPs. Every part is counted as if all were there at once.
-Sources: FLOPs and MFU as in PaLM, arXiv 2204.02311, appendix B (6 N + 12 L E T a token, recomputation not counted);
-activations after arXiv 2205.05198, by what each remat policy keeps.
+FLOPs are those of `speed`. Source: activations after arXiv 2205.05198, by what each remat policy keeps.
 """
 
 import math
@@ -19,11 +18,14 @@ import numpy as np
 from epigone.errors import SpecError
 from epigone.models import family as families
 from epigone.models.compute import CHOICES
-from epigone.models.family import ModelConfig
+from epigone.models.family import Model, ModelConfig
 from epigone.models.params import Param, num_params
 from epigone.parallel import rules
 from epigone.training.devices import USABLE, Devices
+from epigone.training.loss import num_pieces
 from epigone.training.optimizer import Recipe, learning_rate
+from epigone.training.speed import flops_per_token
+from epigone.training.step import Method
 
 FP32 = 4
 
@@ -106,7 +108,8 @@ class Plan:
     @property
     def step_flops(self) -> float:
         """Model FLOPs of a step over all devices."""
-        return Shape(self.config).flops_per_token(self.batch.length) * self.batch.num_tokens
+        model = Model(families.of_config(self.config), self.config, {})
+        return flops_per_token(model, self.batch.length) * self.batch.num_tokens
 
     def step_seconds(self, mfu: float | None = None) -> float:
         """At a model FLOPs utilisation (0-1), or at the published one."""
@@ -148,10 +151,6 @@ class Shape:
     def attention_width(self) -> int:
         """Query heads times their width."""
         return max(p.shape[p.axes.index("heads")] for p in jax.tree.leaves(self.tree["layers"]) if "heads" in p.axes)
-
-    def flops_per_token(self, length: int) -> float:
-        """Forward and backward: 6 a parameter, 12 a layer, head and key for attention (no discount for causality)."""
-        return 6 * self.num_params + 12 * self.config.num_layers * self.attention_width * length
 
     def bytes_a_device(self, layout: Layout, *, of: str = "all", gathered: bool = False) -> int:
         """fp32 bytes of the parameters (all, `layers`, or `rest`); `gathered` over fsdp, as they are used."""
@@ -212,17 +211,19 @@ def memory(config: ModelConfig, batch: Batch, devices: Devices, layout: Layout) 
     at_work = shape.kept_per_token("none", layout.tensor) * tokens * size  # of the layer that is computed again
     if devices.attention == "xla":
         heads = shape.attention_width / config.head_width / layout.tensor
-        scores = blocks * heads * batch.length**2 * (FP32 + size)  # one number a query, key and head, and its exponential
+        scores = blocks * heads * batch.length**2 * (FP32 + size)  # of query, key and head: a number and its weight
         at_work += 2 * scores
         kept += config.num_layers * scores if layout.remat != "full" else 0
     vocab = config.vocab_size / (layout.tensor if config.vocab_size % layout.tensor == 0 else 1)
+    pass_blocks = batch.size // layout.accumulation
+    pieces = num_pieces(pass_blocks, batch.length, config.vocab_size, Method.max_logits_bytes)
     return Memory(
         masters=masters,
         moments=2 * masters,
         gradients=masters * (1 if layout.accumulation == 1 else 2),  # parts are added up beside the newest one
         copy=copied + gathered,
         activations=math.ceil(kept + at_work),
-        logits=math.ceil(3 * tokens * vocab * FP32),  # logits, their exponentials, their gradient
+        logits=math.ceil(3 * tokens / pieces * vocab * FP32),  # logits, their exponentials, their gradient
     )
 
 
