@@ -111,9 +111,18 @@ def put(state: Tree, where: PyTree[PartitionSpec], mesh: Mesh) -> Tree:
 
 
 def put_array(array: Shaped[Array | np.ndarray, "..."], place: PartitionSpec, mesh: Mesh) -> Shaped[Array, "..."]:
-    """One array onto the mesh. Every process holds the same array, and hands its own devices their parts."""
+    """One array onto the mesh, unless it lies there already.
+
+    Every process holds the same array, and hands its own devices their parts; or it is spread over all of them already.
+    """
+    there = NamedSharding(mesh, place)
+    if isinstance(array, jax.Array):
+        if array.sharding.is_equivalent_to(there, array.ndim):
+            return array
+        if not array.is_fully_addressable:
+            return jax.device_put(array, there)
     whole = np.asarray(array)
-    return jax.make_array_from_callback(whole.shape, NamedSharding(mesh, place), lambda part: whole[part])
+    return jax.make_array_from_callback(whole.shape, there, lambda part: whole[part])
 
 
 def held(state: Tree, tree: PyTree[Named], head_width: int) -> Tree:

@@ -34,7 +34,8 @@ class Placement:
         if batch_size // accumulation % num_parts:
             raise SpecError(
                 f"a batch of {batch_size} blocks in {accumulation} parts does not divide over the "
-                f"data x fsdp = {num_parts} devices; take a multiple of {num_parts * accumulation} blocks, or give more devices to tensor"
+                f"data x fsdp = {num_parts} devices; take a multiple of {num_parts * accumulation} blocks, "
+                "or give more devices to tensor"
             )
 
     def put(self, state: Tree, tree: PyTree[Param]) -> Tree:
