@@ -72,19 +72,8 @@ def run_plan(wanted: Wanted, *, quiet: bool) -> dict[str, object]:
 
 
 def config_of(name: str) -> ModelConfig:
-    """The variant of a name, or of a folder's config.json. Raises SpecError with the names there are."""
-    if Path(name).is_dir():
-        return load_config(Path(name))[1]
-    known = {known: config for family in families.names() for known, config in _variants(family).items()}
-    if name not in known:
-        raise SpecError(
-            f"{name!r} is neither a folder with config.json nor one of the sizes {', '.join(sorted(known))}"
-        )
-    return known[name]
-
-
-def _variants(family: str) -> dict[str, ModelConfig]:
-    return getattr(families.of_type(family), "VARIANTS", {})
+    """The variant of a size by name, of a checkpoint's folder or of a .gguf file. Raises SpecError for another name."""
+    return load_config(Path(name))[1] if Path(name).exists() else families.variant(name)[1]
 
 
 def _devices(name: str) -> Devices:

@@ -18,9 +18,9 @@ from epigone.training.checkpoint import FILE
 from epigone.training.embeddings import init_token_embeddings
 from epigone.training.log import TrainLog, warmup_note
 from epigone.training.loop import block_order, refuse_broken, train
-from epigone.training.loss import next_token_loss
+from epigone.training.loss import following, next_token_loss, num_pieces, summed, token_losses
 from epigone.training.optimizer import Recipe, learning_rate
-from epigone.training.step import run_steps
+from epigone.training.step import Batch, Method, init_state, run_steps
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,50 @@ def test_loss_is_the_sum_over_learnt_tokens_of_their_own_document(seed):
                 count += 1
     ours = next_token_loss(*(jnp.asarray(x) for x in (logits, tokens, mask, segments)))
     np.testing.assert_allclose(ours, (total, count), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "max_bytes", "pieces"),
+    [((2, 12, 5), 480, 1), ((2, 12, 5), 479, 2), ((2, 12, 5), 100, 6), ((2, 12, 5), 1, 12), ((2, 7, 5), 279, 7)],
+)
+def test_pieces_of_the_loss_keep_within_the_bytes_allowed(shape, max_bytes, pieces):
+    assert num_pieces(*shape, max_bytes) == pieces
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 12])
+def test_a_loss_in_pieces_is_the_loss_at_once(pieces):
+    """Value and gradients, and no array as large as all logits is left in the program."""
+    rng = np.random.default_rng(0)
+    features, head = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((2, 12, 4), (4, 50)))
+    tokens, weights = jnp.asarray(rng.integers(0, 50, (2, 12))), jnp.asarray(rng.random((2, 12)) < 0.6, jnp.float32)
+
+    def loss_of(features, head):
+        def sums(arrays):
+            return jnp.sum(token_losses(arrays[0] @ head, arrays[1]) * arrays[2])
+
+        return summed(sums, (features, following(tokens), weights), pieces)
+
+    def plain(features, head):
+        rows = jax.nn.log_softmax(features @ head)
+        return -jnp.sum(jnp.take_along_axis(rows, following(tokens)[..., None], axis=-1)[..., 0] * weights)
+
+    found, expected = (jax.value_and_grad(f, argnums=(0, 1))(features, head) for f in (loss_of, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
+    program = str(jax.make_jaxpr(jax.grad(loss_of))(features, head))
+    assert ("f32[2,12,50]" in program) == (pieces == 1)
+
+
+def test_a_step_takes_its_loss_in_pieces_where_the_logits_would_be_large(model):
+    blocks = random_blocks()
+    rows = np.arange(40).reshape(20, 2) % len(blocks)  # the shape that the other tests have compiled
+    batches = Batch(*(jnp.asarray(x[rows]) for x in (*blocks.arrays, positions(blocks.segment_ids))))
+    rates = RECIPE.rates(50)
+    found = []
+    for max_bytes in (2**30, 1000):
+        method = Method(llama, CONFIG, max_logits_bytes=max_bytes)
+        state, log = run_steps(init_state(model, rates, method), batches, jnp.int32(1), rates, method=method)
+        found.append((log, state.optimizer_state))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
 
 
 @jax.jit

@@ -1,9 +1,10 @@
 """What a family of models must offer, and how it is found: `models/llama.py` is the family `llama`.
 
-A family is a module with these functions and one frozen `Config`; its file name is the `model_type` of config.json.
-A new family is one new file.
+A family is a module with these functions, one frozen `Config` and `VARIANTS`, its published sizes by name; its file
+name is the `model_type` of config.json. A new family is one new file.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import jax
 from jaxtyping import Array, Float, Int, PyTree
 
 from epigone import discover
-from epigone.errors import DataError
+from epigone.errors import DataError, SpecError
 from epigone.models.layers import Layer
 from epigone.models.params import Param, init
 
@@ -112,6 +113,21 @@ def of_type(model_type: str) -> Family:
 def of_config(config: ModelConfig) -> Family:
     """The family that a Config belongs to."""
     return cast(Family, sys.modules[type(config).__module__])
+
+
+def variants() -> dict[str, ModelConfig]:
+    """Every published size by its name, such as `llama-13b`: for planning and for random weights."""
+    found = {name: config for family in names() for name, config in _module(family).VARIANTS.items()}
+    return cast(dict[str, ModelConfig], found)
+
+
+def variant(name: str) -> tuple[Family, ModelConfig]:
+    """Family and config of a published size. Raises SpecError with the names that are close."""
+    known = variants()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3) or sorted(known)
+        raise SpecError(f"there is no model size {name!r}; there is: {', '.join(close)}")
+    return of_config(known[name]), known[name]
 
 
 def random_model(config: ModelConfig, *, seed: int) -> Model:

@@ -1,11 +1,11 @@
-"""The building blocks that families share: norm, rotary embedding, attention, gated MLP, masks and the KV cache.
+"""The building blocks that families share: norms, linear maps, attention, masks and the KV cache.
 
 Pure functions over arrays. Names carry shapes: B batch, T tokens, S key slots, D width, N query heads, K key/value
 heads, G = N/K, H width of a head, F hidden width, L layers.
-Sources: RMSNorm arXiv 1910.07467; rotary embedding arXiv 2104.09864 in the half-rotation layout of `transformers`;
-grouped queries arXiv 2305.13245; SwiGLU arXiv 2002.05202.
+Sources: RMSNorm arXiv 1910.07467; LayerNorm arXiv 1607.06450; grouped queries arXiv 2305.13245.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -59,23 +59,27 @@ def rms_norm(x: Float[Array, "*B D"], weight_D: Float[Array, " D"], epsilon: flo
     return (x32 * scale).astype(x.dtype) * weight_D
 
 
-def rotary_angles(
-    positions_BT: Int[Array, "B T"], head_width: int, theta: float
-) -> tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]]:
-    """Cosines and sines, h = head_width / 2 of them a position."""
-    frequencies_h = theta ** (-jnp.arange(0, head_width, 2, dtype=jnp.float32) / head_width)
-    angles = positions_BT[:, None, :, None].astype(jnp.float32) * frequencies_h
-    return jnp.cos(angles), jnp.sin(angles)
+def rms_norm_from_one(x: Float[Array, "*B D"], weight_D: Float[Array, " D"], epsilon: float) -> Float[Array, "*B D"]:
+    """The same with weights that are kept as their distance from 1, which half precision would lose."""
+    x32 = x.astype(jnp.float32)
+    scale = jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + epsilon)
+    return (x32 * scale * (1 + weight_D.astype(jnp.float32))).astype(x.dtype)
 
 
-def rotate(
-    x_BNTH: Float[Array, "B N T H"], angles: tuple[Float[Array, "B 1 T h"], Float[Array, "B 1 T h"]]
-) -> Float[Array, "B N T H"]:
-    """Turn each head by its position; the first half of a head pairs with the second."""
-    cos, sin = angles
-    first, second = jnp.split(x_BNTH, 2, axis=-1)
-    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return turned.astype(x_BNTH.dtype)
+def layer_norm(
+    x: Float[Array, "*B D"], weight_D: Float[Array, " D"], bias_D: Float[Array, " D"], epsilon: float
+) -> Float[Array, "*B D"]:
+    """Shift to mean 0 and scale to variance 1, in fp32."""
+    x32 = x.astype(jnp.float32)
+    x32 = x32 - x32.mean(axis=-1, keepdims=True)
+    scale = jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + epsilon)
+    return (x32 * scale).astype(x.dtype) * weight_D + bias_D
+
+
+def linear(x: Float[Array, "*B D"], params: Mapping[str, Float[Array, "..."]], name: str) -> Float[Array, "*B E"]:
+    """x @ the matrix of that name, plus `NAME_bias` where there is one."""
+    product = x @ params[name]
+    return product + params[f"{name}_bias"] if f"{name}_bias" in params else product
 
 
 def split_heads(x_BTE: Float[Array, "B T E"], num_heads: int) -> Float[Array, "B N T H"]:
@@ -124,13 +128,6 @@ def cudnn_attention(
 
 
 ATTENTION = {"xla": attention, "cudnn": cudnn_attention}
-
-
-def swiglu(
-    x: Float[Array, "B T D"], gate: Float[Array, "D F"], up: Float[Array, "D F"], down: Float[Array, "F D"]
-) -> Float[Array, "B T D"]:
-    """The gated MLP, SiLU on the gate."""
-    return (jax.nn.silu(x @ gate) * (x @ up)) @ down
 
 
 def bias_of(visible: Bool[Array, "B T S"]) -> Float[Array, "B T S"]:

@@ -1,50 +1,101 @@
-"""Checkpoints in the published layout: config.json + model.safetensors (or shards with an index), in and out.
+"""Checkpoints in the published layout: config.json + model.safetensors (or shards with an index), in and out; GGUF in.
 
-In: a folder as `transformers` writes it. Out: a `Model`; and the other way round, so that `transformers` loads what is
-saved here. Format: https://huggingface.co/docs/safetensors. Tensors are read memory-mapped, one at a time, as fp32.
+In: a folder as `transformers` writes it, or a .gguf file. Out: a `Model`; and the other way round, so that
+`transformers` loads what is saved here. Format: https://huggingface.co/docs/safetensors. Tensors are read
+memory-mapped, one at a time, as fp32.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
+import jax
 from jaxtyping import Array, Float, PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from epigone.errors import ArtifactError, DataError
+from epigone.gguf_file import find_gguf
 from epigone.models import family as families
 from epigone.models import params as parameters
 from epigone.models.family import Model, ModelConfig
+from epigone.models.gguf import read_gguf
+from epigone.models.params import Param
 from epigone.parallel import hosts
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_SURPLUS = ("rotary_emb.inv_freq", "lm_head.weight")  # derived or tied tensors that older exports carry
+# derived or tied tensors that older exports carry: frequencies, causal masks, a head that is the embedding
+_SURPLUS = (
+    "rotary_emb.inv_freq",
+    "lm_head.weight",
+    *(f".{a}.{b}" for a in ("attn", "attention") for b in ("bias", "masked_bias")),
+)
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+"""What a checkpoint folder may hold beside its weights, to be copied to what was made of it."""
+MAX_SHARD_BYTES = 5_000_000_000
 
 
-def load_checkpoint(path: Path) -> Model:
-    """The model of a folder, in fp32.
+@runtime_checkable
+class Stored(Protocol):
+    """A checkpoint on disk, whatever its layout, under published names."""
 
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """The config.json."""
+        ...
+
+    def shapes(self, published: list[str], /) -> Mapping[str, tuple[int, ...]]:
+        """Shape of every tensor that is there; `published` are those that the family asks for."""
+        ...
+
+    def reader(self, published: list[str], /) -> parameters.Reader:
+        """Reads a tensor, or a part of it, by its name."""
+        ...
+
+
+def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None = None) -> Model:
+    """The model of a folder (config.json and safetensors, or one .gguf file) or of a .gguf file, in fp32.
+
+    With `shardings`, a tree like the family's param_tree, each device reads its own piece of every parameter alone.
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
-    config.json that the family cannot honour.
+    config.json, or the metadata of a .gguf file, that the family cannot honour.
     """
-    family, config = load_config(path)
-    tree = family.param_tree(config)
     with ExitStack() as stack:
-        home = {name: file for file in _open_weights(path, stack) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        stored = _opened(path, stack)
+        family, config = _config(path, stored.attributes)
+        tree = family.param_tree(config)
         expected = parameters.published_shapes(tree)
+        found = stored.shapes(list(expected))
         for name, shape in expected.items():
-            if name not in home:
+            if name not in found:
                 raise ArtifactError(f"{path}: tensor {name!r} is missing; {CONFIG} asks for it with shape {shape}")
-            if (found := tuple(home[name].get_slice(name).get_shape())) != shape:
-                raise ArtifactError(f"{path}: tensor {name!r} has shape {found}, but {CONFIG} asks for {shape}")
-        _refuse_surplus(path, set(home) - set(expected))
-        params = parameters.from_published(tree, lambda name: home[name].get_tensor(name))
+            if found[name] != shape:
+                raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
+        _refuse_surplus(path, set(found) - set(expected))
+        params = parameters.from_published(tree, stored.reader(list(expected)), shardings)
     return Model(family, config, params)
+
+
+def load_config(path: Path) -> tuple[families.Family, ModelConfig]:
+    """Family and variant of a folder or a .gguf file; raises as `load_checkpoint` does, for the config alone."""
+    with ExitStack() as stack:
+        is_plain = (path / CONFIG).exists()
+        return _config(path, _read_json(path / CONFIG) if is_plain else _opened(path, stack).attributes)
 
 
 def save_checkpoint(
@@ -54,27 +105,83 @@ def save_checkpoint(
     *,
     tokenizer_files: Iterable[Path] = (),
     token_ids: Mapping[str, int] | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
     """Write a folder that `transformers` loads with equal logits.
 
     `tokenizer_files` are copied beside the weights; `token_ids` go to config.json, such as {"eos_token_id": 2}.
-    The same parameters give the same bytes. Of several processes all call it, and the first writes.
+    The same parameters give the same bytes. Weights of more than `max_shard_bytes` go to several files with an index.
+    Of several processes all call it, and the first writes.
     """
     tree = families.of_config(config).param_tree(config)
     attributes = config.to_hf() | {"dtype": "float32"} | dict(token_ids or {})
-    tensors = parameters.to_published(tree, params)
+    _save_weights(path, tree, params, max_shard_bytes)
     if not hosts.is_first():
         return
-    path.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path / WEIGHTS, metadata={"format": "pt"})
     (path / CONFIG).write_text(json.dumps(attributes, indent=2) + "\n", encoding="utf-8")
     for file in tokenizer_files:
         shutil.copyfile(file, path / file.name)
 
 
-def load_config(path: Path) -> tuple[families.Family, ModelConfig]:
-    """Family and variant of a folder's config.json. Raises ArtifactError or DataError as `load_checkpoint` does."""
+def tokenizer_files(path: Path) -> list[Path]:
+    """Tokenizer, chat template and what belongs to them in a checkpoint folder, for `save_checkpoint`."""
+    return [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+
+
+def _save_weights(path: Path, tree: PyTree[Param], params: PyTree[Float[Array, "..."]], max_bytes: int) -> None:
+    if hosts.is_first():
+        path.mkdir(parents=True, exist_ok=True)
+        for old in (path / INDEX, path / WEIGHTS, *path.glob("model-*-of-*.safetensors")):
+            old.unlink(missing_ok=True)
+    makers = parameters.publishers(tree, params)
+    sizes = {name: 4 * math.prod(shape) for name, shape in parameters.published_shapes(tree).items()}
+    shards: list[list[str]] = [[]]
+    for name in makers:
+        if shards[-1] and sum(map(sizes.__getitem__, shards[-1])) + sizes[name] > max_bytes:
+            shards.append([])
+        shards[-1].append(name)
+    single = len(shards) == 1
+    files = [WEIGHTS] if single else [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    for file, names in zip(files, shards, strict=True):
+        tensors = {name: makers[name]() for name in names}
+        if hosts.is_first():
+            save_file(tensors, path / file, metadata={"format": "pt"})
+    if not single and hosts.is_first():
+        weight_map = {name: file for file, names in zip(files, shards, strict=True) for name in names}
+        index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
+        (path / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _opened(path: Path, stack: ExitStack) -> Stored:
+    if not (path / CONFIG).exists() and (file := find_gguf(path)):
+        return read_gguf(file)
     attributes = _read_json(path / CONFIG)
+    return _SafeTensors(attributes, {name: file for file in _open_weights(path, stack) for name in file.keys()})  # noqa: SIM118
+
+
+@dataclass(frozen=True)
+class _SafeTensors:
+    attributes: Mapping[str, object]
+    home: Mapping[str, Any]
+    """The opened file (safetensors.safe_open) of every tensor."""
+
+    def shapes(self, published: list[str]) -> dict[str, tuple[int, ...]]:
+        return {
+            name: tuple(self.home[here].get_slice(here).get_shape()) for name, here in self._names(published).items()
+        }
+
+    def reader(self, published: list[str]) -> parameters.Reader:
+        names = self._names(published)
+        return lambda name, index: self.home[names[name]].get_slice(names[name])[index]
+
+    def _names(self, published: list[str]) -> dict[str, str]:
+        """Published name -> name here, where older exports of the bare decoder lack what its names begin with."""
+        prefix = next(name.partition(".")[0] for name in published if ".0." in name) + "."
+        is_bare = not any(name.startswith(prefix) for name in self.home)
+        return {prefix + name if is_bare and prefix + name in published else name: name for name in self.home}
+
+
+def _config(path: Path, attributes: Mapping[str, object]) -> tuple[families.Family, ModelConfig]:
     try:
         return families.config_from_hf(attributes)
     except DataError as error:

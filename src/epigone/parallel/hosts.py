@@ -35,8 +35,14 @@ def wait_for_all(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def whole(array: Shaped[Array | np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """An array with all its parts, on every host; to be called by all processes."""
+def whole(array: Shaped[Array | np.ndarray, "..."], row: int | None = None) -> Shaped[np.ndarray, "..."]:
+    """An array (or one row of its first dim) with all its parts, on every host; to be called by all processes."""
     if isinstance(array, jax.Array) and not array.is_fully_addressable and not array.is_fully_replicated:
-        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
-    return np.asarray(array)
+        part = array if row is None else _row(array, row)
+        return np.asarray(multihost_utils.process_allgather(part, tiled=True))
+    return np.asarray(array) if row is None else np.asarray(array)[row]
+
+
+@jax.jit
+def _row(array: Shaped[Array, "n ..."], row: int) -> Shaped[Array, "..."]:
+    return array[row]

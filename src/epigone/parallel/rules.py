@@ -62,6 +62,11 @@ def specs(tree: PyTree[Named], mesh: Mapping[str, int], head_width: int) -> PyTr
     return jax.tree.map(lambda param: spec(param, mesh, head_width), tree)
 
 
+def shardings(tree: PyTree[Named], mesh: Mesh, head_width: int) -> PyTree[NamedSharding]:
+    """Where every parameter lies on a mesh."""
+    return jax.tree.map(lambda param: NamedSharding(mesh, spec(param, dict(mesh.shape), head_width)), tree)
+
+
 def undivided(tree: PyTree[Named], mesh: Mapping[str, int], head_width: int) -> list[str]:
     """A line for every parameter that the rules would divide over an axis, and whose sizes do not divide by it."""
     lines: list[str] = []

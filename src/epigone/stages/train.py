@@ -18,11 +18,11 @@ from epigone.models import llama
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
-from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.models.weights import load_checkpoint, load_config, save_checkpoint
 from epigone.parallel import hosts
 from epigone.parallel.launch import launch_of
 from epigone.parallel.mesh import Mesh, make_mesh
-from epigone.parallel.rules import undivided
+from epigone.parallel.rules import shardings, undivided
 from epigone.progress import tell
 from epigone.spec import Artifact, Component, Input
 from epigone.tokens.chat_template import ChatTokens
@@ -115,7 +115,7 @@ class Train:
         template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
         treatments = [cast(Treatment, treatment.make(inputs)) for treatment in self.treatments]
         blocks, counts = self._mixture(inputs, treatments)
-        start = self._start(inputs, template.tokenizer)
+        start = self._start(inputs, template.tokenizer, mesh)
         meter = Meter.of(start, self.recipe.batch_size, blocks.length, num_devices=mesh.size if mesh else 1)
         with following(out / "train_log.jsonl", self.name) if hosts.is_first() else nullcontext([]) as trackers:
             model, log = train(
@@ -147,11 +147,16 @@ class Train:
             **meter.figures,
         }
 
-    def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
+    def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer, mesh: Mesh | None) -> Model:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
             return random_model(config, seed=self.seed)
-        return self._with_roles(load_checkpoint(inputs(self.start)), tokenizer)
+        path = inputs(self.start)
+        if mesh is None:
+            return self._with_roles(load_checkpoint(path), tokenizer)
+        family, config = load_config(path)
+        places = shardings(family.param_tree(config), mesh, config.head_width)
+        return self._with_roles(load_checkpoint(path, places), tokenizer)
 
     def _with_roles(self, model: Model, tokenizer: Tokenizer) -> Model:
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}

@@ -1,8 +1,8 @@
 """Text <-> token ids, by a Hugging Face tokenizer.json.
 
-In: the tokenizer.json of any model. Out: plain ids. Text is only ever text: a control token (`<|end|>`, `<s>` ...)
-that is spelt out inside it never becomes that token's id; whoever wants the token asks for `id("<|end|>")`. Source:
-https://huggingface.co/docs/tokenizers (file format).
+In: the tokenizer.json of any model, its GGUF file, or a SentencePiece tokenizer.model. Out: plain ids. Text is only
+ever text: a control token (`<|end|>`, `<s>` ...) that is spelt out inside it never becomes that token's id; whoever
+wants the token asks for `id("<|end|>")`. Source: https://huggingface.co/docs/tokenizers (file format).
 """
 
 from collections.abc import Generator, Sequence
@@ -14,7 +14,11 @@ from pathlib import Path
 import tokenizers
 
 from epigone.errors import DataError, SpecError
+from epigone.gguf_file import find_gguf, open_gguf
+from epigone.tokens.gguf_tokenizer import tokenizer_of
+from epigone.tokens.sentencepiece_model import load_sentencepiece
 
+SENTENCEPIECE = "tokenizer.model"
 GUARDS = ("\x01", "\n", "x")
 """What text is encoded behind, and then taken off again, where a tokenizer would put a blank before it."""
 
@@ -27,8 +31,17 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """From a tokenizer.json or a folder that holds one. Raises DataError where there is none or it is broken."""
+        """From a tokenizer.json, a .gguf file, a SentencePiece .model file, or a folder that holds one of them.
+
+        Raises DataError where there is none or it is broken.
+        """
         file = path / "tokenizer.json" if path.is_dir() else path
+        if not (path.is_dir() and file.exists()) and (found := find_gguf(path)):
+            return cls(tokenizer_of(open_gguf(found)))
+        if path.is_dir() and not file.exists() and (path / SENTENCEPIECE).is_file():
+            file = path / SENTENCEPIECE
+        if file.suffix == ".model" and file.is_file():
+            return cls(load_sentencepiece(file))
         if not file.is_file():
             raise DataError(f"{file}: no such file; expected a Hugging Face tokenizer.json or a folder that holds one")
         try:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.models.compute import DEFAULT, Compute
@@ -164,8 +165,21 @@ def _check(model: Model, blocks: Blocks) -> None:
 
 
 def _identity(model: Model, blocks: Blocks, options: tuple[object, ...]) -> str:
-    """Hash of everything that shapes a run."""
+    """Hash of everything that shapes a run, but for the layout: a state goes on in any."""
     digest = hashlib.sha256(repr((*options, model.config)).encode())
-    for array in [*blocks.arrays, *jax.tree.leaves(model.params)]:
+    for array in [*blocks.arrays, *map(np.asarray, jax.tree.leaves(_checksums(model.params)))]:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
+
+
+@jax.jit
+def _checksums(params: Params) -> PyTree[UInt32[Array, ""]]:
+    """A number a parameter, of its bits and their places: where it lies and how it is divided makes no difference."""
+
+    def one(value: Float[Array, "..."]) -> UInt32[Array, ""]:
+        bits = jax.lax.bitcast_convert_type(value.astype(jnp.float32), jnp.uint32)
+        steps = [jax.lax.broadcasted_iota(jnp.uint32, value.shape, dim) for dim in range(value.ndim)]
+        place = sum((step * jnp.uint32(2 * 7919**dim % 2**32) for dim, step in enumerate(steps)), start=jnp.uint32(1))
+        return jnp.sum((bits ^ (bits >> 15)) * place, dtype=jnp.uint32)
+
+    return jax.tree.map(one, params)
