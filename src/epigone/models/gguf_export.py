@@ -71,7 +71,7 @@ def _architecture(attributes: Mapping[str, object]) -> Architecture:
 def _metadata(architecture: Architecture, attributes: Attributes) -> dict[str, Value]:
     prefix = architecture.name + "."
     known = {key: attributes.get(theirs) for key, theirs in NAMES.items()}
-    found = {prefix + key: value for key, value in known.items() if isinstance(value, int | float)}
+    found: dict[str, Value] = {prefix + k: value for k, value in known.items() if isinstance(value, int | float)}
     width = int(str(attributes.get("head_dim") or _head_width(attributes)))
     found |= {prefix + "attention.key_length": width, prefix + "attention.value_length": width}
     found[prefix + "vocab_size"] = int(str(attributes["vocab_size"]))

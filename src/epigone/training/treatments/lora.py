@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from epigone.errors import SpecError
 from epigone.models import params as parameters
 from epigone.models.params import Param
+from epigone.parallel import hosts
 from epigone.training.treatment import Params, Treatment
 
 FOLDER = "adapter"
@@ -76,9 +77,11 @@ class Lora(Treatment):
             "inference_mode": True,
             "target_modules": sorted({_module(param).rpartition(".")[2] for param in chosen}),
         }
+        tensors = parameters.to_published(adapters, learnt)
+        if not hosts.is_first():
+            return
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / FOLDER / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        tensors = parameters.to_published(adapters, learnt)
         save_file(tensors, folder / FOLDER / "adapter_model.safetensors", metadata={"format": "pt"})
 
     def _is_target(self, path: str, param: Param) -> bool:
