@@ -275,6 +275,34 @@ def show(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
+    out: Annotated[Path, typer.Argument(help="The file (gguf) or folder (safetensors) to write.")],
+    *,
+    to: Annotated[str, typer.Option(help="gguf, or safetensors: as transformers loads it.")] = "gguf",
+    kind: Annotated[str, typer.Option(help="How gguf stores matrices: f32, f16 or q8_0.")] = "f16",
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint in another layout: GGUF for llama.cpp, safetensors for transformers."""
+    command = discover.load("epigone.export_command")
+    told(command.run_export(checkpoint, out, to=to, kind=kind, quiet=as_json), as_json)
+
+
+@app.command()
+def publish(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, e.g. runs/checkpoints/NAME--HASH.")],
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go to the hub; send nothing.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only the owner sees it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send a checkpoint with its card to a model hub (token: HF_TOKEN), with warnings on licences and terms."""
+    command = discover.load("epigone.publish_command")
+    told(command.run_publish(checkpoint, repo, dry_run=dry_run, private=private, quiet=as_json), as_json)
+
+
+@app.command()
 def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     """Re-hash every artifact under the root."""
     counts = commands().verify_root(root)
@@ -289,9 +317,44 @@ def told(outcome: dict[str, object], as_json: bool) -> None:
         typer.echo(json.dumps(outcome, ensure_ascii=False))
 
 
+@app.command()
+def plan(
+    *,
+    models: Annotated[list[str], typer.Argument(help="Sizes by name, e.g. llama-13b, or folders with config.json.")],
+    devices: Annotated[list[str] | None, typer.Option(help="Sets of devices, e.g. 8xa100-80 h200; else all.")] = None,
+    tokens: Annotated[list[str] | None, typer.Option(help="Token budgets: 5M 150M.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens of a block.", min=2)] = 2048,
+    batch_size: Annotated[int, typer.Option(help="Blocks a step.", min=1)] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = 2e-3,
+    warmup_steps: Annotated[int, typer.Option(help="Steps of linear warm-up.", min=0)] = 1000,
+    mesh: Annotated[str, typer.Option(help="data,fsdp,tensor, e.g. 1,-1,1; else the plainest that fits.")] = "",
+    mfu: Annotated[float, typer.Option(help="Model FLOPs utilisation, 0-1 (0: as published for the device).")] = 0.0,
+    price: Annotated[float, typer.Option(help="Dollars a device and hour (0: no cost is told).", min=0)] = 0.0,
+    compile: Annotated[bool, typer.Option("--compile", help="Also ask the compiler, on simulated devices.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What a training run will take, from shapes alone: memory, layout, FLOPs, steps, the rate reached, time, cost."""
+    command = discover.load("epigone.plan_command")
+    wanted = command.Wanted(
+        models=models,
+        devices=devices or [],
+        tokens=tokens or ["5M", "150M"],
+        length=length,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        mesh=mesh,
+        mfu=mfu,
+        price_usd=price,
+        compile=compile,
+    )
+    told(command.run_plan(wanted, quiet=as_json), as_json)
+
+
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
     "curate": ("--amounts",),
+    "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "tokenize": ("--amounts",),
 }

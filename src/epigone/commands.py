@@ -16,6 +16,7 @@ from epigone.errors import SpecError
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
 from epigone.interfaces import Executor, StageSpec
+from epigone.parallel.launch import launch_of
 from epigone.progress_bars import ProgressBars, minutes
 from epigone.spec import in_order, read_stage
 from epigone.store import Store, verify
@@ -105,8 +106,26 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
 def run_stage(
     verb: str, spec: Path, root: Path, *, num_workers: int = 1, executor: str = "local", quiet: bool = False
 ) -> Path:
-    """Run one stage from its spec file, and the stages nested in it that are missing."""
-    return build(read_stage(spec, verb), root, Console(stderr=True, quiet=quiet), num_workers, executor)
+    """Run one stage from its spec file, and the stages nested in it that are missing.
+
+    A stage with a mesh runs in all processes that the environment tells of (`parallel.launch`), each of which is here.
+    """
+    launch, stage = launch_of(), read_stage(spec, verb)
+    if not launch.is_alone and getattr(stage, "mesh", ""):
+        return _together(stage, Store(root), is_first=launch.process_id == 0)
+    return build(stage, root, Console(stderr=True, quiet=quiet), num_workers, executor)
+
+
+def _together(stage: StageSpec, store: Store, *, is_first: bool) -> Path:
+    """This process's part in one stage: the first builds the artifact, the others do their share of its work."""
+    missing = [each for each in in_order([stage], store.resolver) if not store.is_done(each)]
+    if others := [store.resolver.id(each) for each in missing if each is not stage and each != stage]:
+        raise SpecError(f"{others[0]} is not there yet: run what the stage is made from in one process, then the stage")
+    if missing and is_first:
+        store.build(stage)
+    elif missing:
+        stage.run(store.path, store.staging(stage))
+    return store.folder(stage)
 
 
 def verify_root(root: Path) -> dict[str, int]:

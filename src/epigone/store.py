@@ -59,6 +59,10 @@ class Store:
         """The folder of an artifact, whether it exists or not."""
         return self.root / self.resolver.id(source)
 
+    def staging(self, spec: StageSpec) -> Path:
+        """Where an artifact is while it is built."""
+        return self.root / ".staging" / self.resolver.id(spec)
+
     def is_done(self, spec: StageSpec) -> bool:
         """Whether the artifact is whole. Raises ArtifactError where it is corrupt or belongs to another spec."""
         folder = self.folder(spec)
@@ -86,7 +90,7 @@ class Store:
     def _publish(self, spec: StageSpec, folder: Path) -> None:
         if folder.exists():
             raise ArtifactError(f"{folder} exists without DONE, which epigone never leaves; move it away and run again")
-        staging = self.root / ".staging" / self.resolver.id(spec)
+        staging = self.staging(spec)
         staging.mkdir(parents=True, exist_ok=True)
         for leftover in list(staging.rglob("*.partial")):  # a write that was cut off: not a file of the artifact
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def whole(model, uneven):
     return train(model, uneven, SHORT)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_a_batch_in_parts_is_the_batch_at_once(model, uneven, whole, parts):
     trained, log = train(model, uneven, dataclasses.replace(SHORT, accumulation=parts))
     for one, other in zip(log.columns, whole[1].columns, strict=True):
@@ -53,7 +53,7 @@ def test_a_batch_that_does_not_divide_is_refused():
         dataclasses.replace(SHORT, accumulation=3)
 
 
-@pytest.mark.parametrize("remat", ["dots", "full"])
+@pytest.mark.parametrize("remat", [pytest.param("dots", marks=pytest.mark.slow), "full"])
 def test_what_is_computed_again_changes_no_result(model, uneven, whole, remat):
     trained, log = train(model, uneven, SHORT, compute=Compute(remat=remat))
     np.testing.assert_allclose(log.losses, whole[1].losses, rtol=1e-6)

@@ -14,6 +14,7 @@ from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, ModelConfig
 from epigone.models.layers import KVCache, Window
 from epigone.models.noise import Noise
+from epigone.parallel import rules
 
 Params = PyTree[Float[Array, "..."]]
 
@@ -31,7 +32,14 @@ def forward(
     """Logits in fp32 of blocks of packed documents: positions start anew with each, segment id 0 is padding."""
     params = compute.cast(params)
     found_BTD = features(family, params, config, tokens_BT, positions_BT, segment_ids_BT, compute=compute)
-    return family.logits(params, config, found_BTD)
+    return logits(family, params, config, found_BTD, compute=compute)
+
+
+def logits(
+    family: Family, params: Params, config: ModelConfig, features: Float[Array, "B T D"], *, compute: Compute = DEFAULT
+) -> Float[Array, "B T V"]:
+    """What the output head says, in fp32."""
+    return rules.by_batch(family.logits(_gathered(family, compute.cast(params), config), config, features))
 
 
 def features(
@@ -59,10 +67,11 @@ def features(
         return layers.ATTENTION[compute.attention](q, k, v, seen)
 
     def one(x: Float[Array, "B T D"], p: tuple[Params, Int[Array, ""]]) -> tuple[Float[Array, "B T D"], None]:
-        after = layer(x, *p, attend)
-        return after if noise is None else noise.after_layer(x, after, p[1]), None
+        own = rules.gathered(p[0], family.param_tree(config)["layers"], config.head_width, stacked=False)
+        after = layer(x, own, p[1], attend)
+        return rules.by_batch(after if noise is None else noise.after_layer(x, after, p[1])), None
 
-    x = family.embed(params, config, tokens_BT, positions_BT)
+    x = rules.by_batch(family.embed(_gathered(family, params, config), config, tokens_BT, positions_BT))
     return jax.lax.scan(compute.remembered(one), x, _stacked(params, config))[0]
 
 
@@ -112,6 +121,13 @@ def features_cached(
 
     x = family.embed(params, config, tokens_BT, positions_BT)
     return jax.lax.scan(one, (x, cache), _stacked(params, config))[0]
+
+
+def _gathered(family: Family, params: Params, config: ModelConfig) -> Params:
+    """Parameters outside the layers, as the pass uses them; those of the layers are gathered one layer at a time."""
+    outside = {name: param for name, param in family.param_tree(config).items() if name != "layers"}
+    own = {name: params[name] for name in outside}
+    return params | rules.gathered(own, outside, config.head_width)
 
 
 def _stacked(params: Params, config: ModelConfig) -> tuple[Params, Int[Array, " L"]]:

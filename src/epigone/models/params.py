@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree, Shaped
 
+from epigone.parallel import hosts
+
 Init = Callable[[Key[Array, ""], tuple[int, ...]], Float[Array, "..."]]
 Index = tuple[slice, ...]
 Reader = Callable[[str, Index], Shaped[np.ndarray, "..."]]
@@ -152,13 +154,12 @@ def publishers(
         tensor = np.zeros(parts[0][0].published_shape, np.float32)
         for param, value, row in parts:
             view = param.view(tensor)
-            whole = np.asarray(value)
-            view[...] = (whole if row is None else whole[row]).reshape(view.shape)
+            view[...] = hosts.whole(value, row).reshape(view.shape)
         return tensor
 
     return {name: partial(make, parts) for name, parts in sources.items()}
 
 
 def to_published(tree: PyTree[Param], params: PyTree[Float[Array, "..."]]) -> dict[str, Float[np.ndarray, "..."]]:
-    """Published tensors, fp32 and contiguous, by name."""
+    """Published tensors, fp32 and contiguous, by name. Of several processes, all call it."""
     return {name: make() for name, make in publishers(tree, params).items()}

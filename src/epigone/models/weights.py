@@ -26,6 +26,7 @@ from epigone.models import params as parameters
 from epigone.models.family import Model, ModelConfig
 from epigone.models.gguf import read_gguf
 from epigone.models.params import Param
+from epigone.parallel import hosts
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -90,6 +91,13 @@ def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None 
     return Model(family, config, params)
 
 
+def load_config(path: Path) -> tuple[families.Family, ModelConfig]:
+    """Family and variant of a folder or a .gguf file; raises as `load_checkpoint` does, for the config alone."""
+    with ExitStack() as stack:
+        is_plain = (path / CONFIG).exists()
+        return _config(path, _read_json(path / CONFIG) if is_plain else _opened(path, stack).attributes)
+
+
 def save_checkpoint(
     path: Path,
     config: ModelConfig,
@@ -103,11 +111,13 @@ def save_checkpoint(
 
     `tokenizer_files` are copied beside the weights; `token_ids` go to config.json, such as {"eos_token_id": 2}.
     The same parameters give the same bytes. Weights of more than `max_shard_bytes` go to several files with an index.
+    Of several processes all call it, and the first writes.
     """
-    path.mkdir(parents=True, exist_ok=True)
     tree = families.of_config(config).param_tree(config)
     attributes = config.to_hf() | {"dtype": "float32"} | dict(token_ids or {})
     _save_weights(path, tree, params, max_shard_bytes)
+    if not hosts.is_first():
+        return
     (path / CONFIG).write_text(json.dumps(attributes, indent=2) + "\n", encoding="utf-8")
     for file in tokenizer_files:
         shutil.copyfile(file, path / file.name)
@@ -119,8 +129,10 @@ def tokenizer_files(path: Path) -> list[Path]:
 
 
 def _save_weights(path: Path, tree: PyTree[Param], params: PyTree[Float[Array, "..."]], max_bytes: int) -> None:
-    for old in (path / INDEX, path / WEIGHTS, *path.glob("model-*-of-*.safetensors")):
-        old.unlink(missing_ok=True)
+    if hosts.is_first():
+        path.mkdir(parents=True, exist_ok=True)
+        for old in (path / INDEX, path / WEIGHTS, *path.glob("model-*-of-*.safetensors")):
+            old.unlink(missing_ok=True)
     makers = parameters.publishers(tree, params)
     sizes = {name: 4 * math.prod(shape) for name, shape in parameters.published_shapes(tree).items()}
     shards: list[list[str]] = [[]]
@@ -131,8 +143,10 @@ def _save_weights(path: Path, tree: PyTree[Param], params: PyTree[Float[Array, "
     single = len(shards) == 1
     files = [WEIGHTS] if single else [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
     for file, names in zip(files, shards, strict=True):
-        save_file({name: makers[name]() for name in names}, path / file, metadata={"format": "pt"})
-    if not single:
+        tensors = {name: makers[name]() for name in names}
+        if hosts.is_first():
+            save_file(tensors, path / file, metadata={"format": "pt"})
+    if not single and hosts.is_first():
         weight_map = {name: file for file, names in zip(files, shards, strict=True) for name in names}
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
         (path / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,8 @@ question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bi
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
@@ -17,10 +18,17 @@ from epigone.models import llama
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
-from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.models.weights import load_checkpoint, load_config, save_checkpoint
+from epigone.parallel import hosts
+from epigone.parallel.launch import launch_of
+from epigone.parallel.mesh import Mesh, make_mesh
+from epigone.parallel.rules import shardings, undivided
 from epigone.progress import tell
-from epigone.spec import Artifact, Component, Input
-from epigone.tokens.chat_template import ChatTokens
+from epigone.reporting.model_card import CardFacts, model_card
+from epigone.reporting.provenance import licence_of, lineage
+from epigone.spec import Artifact, Component, Input, is_stage
+from epigone.store import write_text
+from epigone.tokens.chat_template import JINJA, ChatTokens
 from epigone.tokens.packing import Blocks, load_blocks
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.embeddings import init_token_embeddings
@@ -69,6 +77,8 @@ class Train:
     """What is done besides: components of `training.treatments`, each at most once."""
     compute: Compute = DEFAULT
     """Precision of the passes (parameters are fp32 whatever it says), and what is computed again to save memory."""
+    mesh: str = ""
+    """Devices by axis, data,fsdp,tensor, such as 1,-1,1; empty: the first device alone."""
     seed: int = 0
     """Of the random weights and of what treatments draw from the data; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
@@ -98,19 +108,26 @@ class Train:
         return 35.0 * (self.size.width / 64) if self.size else 5.0
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
-        """Train and write the checkpoint; returns real token counts, steps and losses."""
+        """Train and write the checkpoint; returns real token counts, steps and losses.
+
+        Of several processes (`parallel.launch`) all run it with the same `out`, and the first writes.
+        """
+        if self.mesh:
+            hosts.join(launch_of())
+        mesh = make_mesh(self.mesh) if self.mesh else None
         template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
         treatments = [cast(Treatment, treatment.make(inputs)) for treatment in self.treatments]
         blocks, counts = self._mixture(inputs, treatments)
-        start = self._start(inputs, template.tokenizer)
-        meter = Meter.of(start, self.recipe.batch_size, blocks.length)
-        with following(out / "train_log.jsonl", self.name) as trackers:
+        start = self._start(inputs, template.tokenizer, mesh)
+        meter = Meter.of(start, self.recipe.batch_size, blocks.length, num_devices=mesh.size if mesh else 1)
+        with following(out / "train_log.jsonl", self.name) if hosts.is_first() else nullcontext([]) as trackers:
             model, log = train(
                 start,
                 blocks,
                 self.recipe,
                 treatments=treatments,
                 compute=self.compute,
+                mesh=mesh,
                 state_folder=out / "state",
                 export_folder=out,
                 trackers=trackers,
@@ -119,24 +136,47 @@ class Train:
         if self.size is not None:
             model = self._with_roles(model, template.tokenizer)
         save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
-        template.save(out)
-        shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
+        if hosts.is_first():
+            template.save(out)
+            shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
         note = warmup_note(log, self.recipe.learning_rate, self.recipe.warmup_of(log.num_steps))
-        return counts | {
+        counts |= {
             "num_params": num_params(model.family.param_tree(model.config)),
             "num_steps": log.num_steps,
             "peak_learning_rate": log.peak_learning_rate,
             "first_loss": float(log.losses[0]),
             "last_loss": float(log.losses[-1]),
-            "notes": [note] if note else [],
-            **meter.figures,
+            "notes": ([note] if note else []) + _undivided(model, mesh),
         }
+        if hosts.is_first():
+            write_text(out / "README.md", model_card(self._facts(inputs, counts)))
+        return counts | meter.figures
 
-    def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer) -> Model:
+    def _facts(self, inputs: Callable[[object], Path], counts: dict[str, object]) -> CardFacts:
+        options = [value for treatment in self.treatments for _, value in treatment.options]
+        sources = [each for each in (self.blocks, self.start, *options) if isinstance(each, Artifact) or is_stage(each)]
+        start = inputs(self.start) if self.start is not None else None
+        return CardFacts(
+            name=self.name,
+            base=start.name if start else "",
+            licence=licence_of(start) if start else "own",
+            ancestors=lineage([inputs(source) for source in sources]),
+            recipe=asdict(self.recipe),
+            treatments=[treatment.name for treatment in self.treatments],
+            counts=counts,
+            template=JINJA,
+        )
+
+    def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer, mesh: Mesh | None) -> Model:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
             return random_model(config, seed=self.seed)
-        return self._with_roles(load_checkpoint(inputs(self.start)), tokenizer)
+        path = inputs(self.start)
+        if mesh is None:
+            return self._with_roles(load_checkpoint(path), tokenizer)
+        family, config = load_config(path)
+        places = shardings(family.param_tree(config), mesh, config.head_width)
+        return self._with_roles(load_checkpoint(path, places), tokenizer)
 
     def _with_roles(self, model: Model, tokenizer: Tokenizer) -> Model:
         rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
@@ -152,6 +192,13 @@ class Train:
         assert blocks is not None
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
         return blocks, {kind: own, "replay_tokens": blocks.num_tokens - own}
+
+
+def _undivided(model: Model, mesh: Mesh | None) -> list[str]:
+    if mesh is None:
+        return []
+    lines = undivided(model.family.param_tree(model.config), dict(mesh.shape), model.config.head_width)
+    return [f"whole on every device: {line}" for line in lines]
 
 
 def _tell(meter: Meter, step: int, total: int, loss: float) -> None:

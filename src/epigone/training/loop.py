@@ -13,7 +13,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.models.compute import DEFAULT, Compute
@@ -22,6 +23,7 @@ from epigone.tokens.packing import Blocks, empty_blocks, positions
 from epigone.training.checkpoint import load_state, save_state
 from epigone.training.log import TrainLog
 from epigone.training.optimizer import Recipe
+from epigone.training.placement import Placement
 from epigone.training.step import Batch, Method, init_state, run_steps
 from epigone.training.trackers import Tracker
 from epigone.training.treatment import Params, Treatment, params_of
@@ -39,6 +41,7 @@ def train(
     *,
     treatments: Sequence[Treatment] = (),
     compute: Compute = DEFAULT,
+    mesh: Mesh | None = None,
     state_folder: Path | None = None,
     export_folder: Path | None = None,
     save_every_steps: int = 200,
@@ -47,9 +50,10 @@ def train(
 ) -> tuple[Model, TrainLog]:
     """Train on the blocks; `model` stays as it is. A run that finds its own state in `state_folder` goes on from there.
 
-    Treatments leave what they make besides the model in `export_folder`. Raises SpecError where blocks and model do not
-    fit, DataError where nothing is learnt or a token is unknown, ArtifactError for a state of another run, WorkError
-    where the loss or its gradients are no longer numbers.
+    With a mesh, state and batches are spread over its devices, and so is the model that is returned; of several
+    processes, all call it alike. Treatments leave what they make besides the model in `export_folder`. Raises SpecError
+    where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token is unknown,
+    ArtifactError for a state of another run, WorkError where the loss or its gradients are no longer numbers.
     """
     _check(model, blocks)
     order = block_order(len(blocks), recipe)
@@ -57,9 +61,13 @@ def train(
     rates = recipe.rates(total)
     in_step = tuple(t for t in treatments if t.changes_step)
     method = Method(model.family, model.config, recipe.optimizer, recipe.accumulation, compute, in_step)
-    base = model.params if in_step else None
+    where = Placement(mesh, model.config.head_width)
+    where.check(recipe.batch_size, recipe.accumulation)
+    placed = model._replace(params=where.put(model.params, method.tree))
+    base = placed.params if in_step else None
     identity = _identity(model, blocks, (recipe, compute, tuple(treatments))) if state_folder else ""
-    state, log = init_state(model, rates, method), TrainLog.empty(total)
+    state, log = where.put(init_state(placed, rates, method), method.learnt_tree), TrainLog.empty(total)
+    del placed  # the state owns a copy of what is learnt
     if state_folder and (saved := load_state(state_folder, (state, log.columns), identity)):
         state, log = saved[0], TrainLog(*(np.array(column) for column in saved[1]))
     step = last_save = int(state.step)
@@ -67,7 +75,9 @@ def train(
     while step < total:
         start, step = step, min(step + STEPS_PER_CALL, total)
         batches = order[start:step]
-        state, done = run_steps(state, _stack(blocks, batches), jnp.int32(len(batches)), rates, base, method=method)
+        with where.active():
+            stack = Batch(*where.batches(_stack(blocks, batches)))
+            state, done = run_steps(state, stack, np.int32(len(batches)), where.numbers(rates), base, method=method)
         for column, new in zip(log.columns, done, strict=True):
             column[start:step] = np.asarray(new)[: len(batches)]
         refuse_broken(log, order, (start, step), state_folder and f"step {last_save} in {state_folder}")
@@ -77,7 +87,9 @@ def train(
             last_save = step
         if on_progress:
             on_progress(step, total, float(log.losses[step - 1]))
-    return _finished(model, state.params, treatments, export_folder), log
+    # Treatments read the base beside what was learnt: it has to lie where that does.
+    base = model._replace(params=where.put(model.params, method.tree)) if treatments else model
+    return _finished(base, state.params, treatments, export_folder), log
 
 
 def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch"]:
@@ -92,7 +104,7 @@ def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch
     return order.reshape(total_steps, recipe.batch_size)
 
 
-def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
+def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> tuple[np.ndarray, ...]:
     """The batches of one call, filled up with empty blocks to the one shape that is compiled."""
     places = np.full((STEPS_PER_CALL, order.shape[1]), -1)
     places[: len(order)] = order
@@ -101,7 +113,7 @@ def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> Batch:
     for to, of in zip(picked.arrays, blocks.arrays, strict=True):
         to[chosen.ravel()] = of[places[chosen]]
     arrays = (*picked.arrays, positions(picked.segment_ids))
-    return Batch(*(jnp.asarray(array.reshape(*places.shape, -1)) for array in arrays))
+    return tuple(array.reshape(*places.shape, -1) for array in arrays)
 
 
 def _finished(model: Model, learnt: Params, treatments: Sequence[Treatment], folder: Path | None) -> Model:
@@ -153,8 +165,21 @@ def _check(model: Model, blocks: Blocks) -> None:
 
 
 def _identity(model: Model, blocks: Blocks, options: tuple[object, ...]) -> str:
-    """Hash of everything that shapes a run."""
+    """Hash of everything that shapes a run, but for the layout: a state goes on in any."""
     digest = hashlib.sha256(repr((*options, model.config)).encode())
-    for array in [*blocks.arrays, *jax.tree.leaves(model.params)]:
+    for array in [*blocks.arrays, *map(np.asarray, jax.tree.leaves(_checksums(model.params)))]:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
+
+
+@jax.jit
+def _checksums(params: Params) -> PyTree[UInt32[Array, ""]]:
+    """A number a parameter, of its bits and their places: where it lies and how it is divided makes no difference."""
+
+    def one(value: Float[Array, "..."]) -> UInt32[Array, ""]:
+        bits = jax.lax.bitcast_convert_type(value.astype(jnp.float32), jnp.uint32)
+        steps = [jax.lax.broadcasted_iota(jnp.uint32, value.shape, dim) for dim in range(value.ndim)]
+        place = sum((step * jnp.uint32(2 * 7919**dim % 2**32) for dim, step in enumerate(steps)), start=jnp.uint32(1))
+        return jnp.sum((bits ^ (bits >> 15)) * place, dtype=jnp.uint32)
+
+    return jax.tree.map(one, params)

@@ -62,11 +62,10 @@ class Meter:
         self._last = (0, 0.0)
 
     @classmethod
-    def of(cls, model: Model, batch_size: int, length: int) -> "Meter":
-        """Of a model that is trained on all devices there are."""
-        devices = jax.devices()
-        peak = peak_flops(devices[0].device_kind)
-        return cls(batch_size * length, flops_per_token(model, length), len(devices) * peak if peak else None)
+    def of(cls, model: Model, batch_size: int, length: int, *, num_devices: int = 1) -> "Meter":
+        """Of a model that is trained on so many devices."""
+        peak = peak_flops(jax.devices()[0].device_kind)
+        return cls(batch_size * length, flops_per_token(model, length), num_devices * peak if peak else None)
 
     def step(self, step: int) -> None:
         """So many steps are done now."""

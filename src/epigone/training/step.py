@@ -21,6 +21,7 @@ from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, Model, ModelConfig
 from epigone.models.noise import Noise
 from epigone.models.params import Param
+from epigone.parallel import rules
 from epigone.training import optimizer as optimizers
 from epigone.training.loss import following, num_pieces, summed, targets, token_losses
 from epigone.training.optimizer import Rates, learning_rate
@@ -80,9 +81,14 @@ class Method:
         """The model's parameters."""
         return self.family.param_tree(self.config)
 
+    @property
+    def learnt_tree(self) -> PyTree[Param]:
+        """The parameters that are learnt: the model's, unless a treatment says otherwise."""
+        return learnt_tree(self.treatments, self.tree)
+
     def optimizer_of(self, rates: Rates) -> optax.GradientTransformation:
         """Over the parameters that are learnt."""
-        return optimizers.make(self.optimizer, rates, learnt_tree(self.treatments, self.tree))
+        return optimizers.make(self.optimizer, rates, self.learnt_tree)
 
 
 def init_state(model: Model, rates: Rates, method: Method) -> TrainState:
@@ -120,7 +126,8 @@ def run_steps(
         params = optax.apply_updates(state.params, updates)
         done = StepLog(loss, count, learning_rate(rates, state.step), penalty, optax.tree.norm(gradients))
         log = jax.tree.map(lambda column, value: column.at[index].set(value), log, done)
-        return TrainState(params, optimizer_state, state.step + 1), log
+        state = TrainState(params, optimizer_state, state.step + 1)
+        return rules.held(state, method.learnt_tree, method.config.head_width), log
 
     empty = jnp.zeros(batches.tokens.shape[0])
     return jax.lax.fori_loop(0, num_steps, one, (state, StepLog(*[empty] * len(StepLog._fields))))
@@ -176,11 +183,11 @@ def _loss(
         arrays: tuple[tuple[Float[Array, "B t D"], Float[Array, "B t D"] | None], Array, Array],
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         (ours, theirs), following_Bt, weights_Bt = arrays
-        logits = family.logits(compute.cast(params), config, ours)
+        logits = decoder.logits(family, params, config, ours, compute=compute)
         losses = token_losses(logits, following_Bt)
         penalties = jnp.zeros(())
         if theirs is not None:
-            base_logits = family.logits(compute.cast(base), config, theirs)
+            base_logits = decoder.logits(family, base, config, theirs, compute=compute)
             penalties = jnp.sum(total([t.token_penalty(logits, base_logits) for t in compares]) * weights_Bt)
         return jnp.sum(losses * weights_Bt), penalties
 

@@ -54,7 +54,7 @@ class Treatment(Protocol):
         return params
 
     def export(self, folder: Path, learnt: Params, tree: PyTree[Param]) -> None:
-        """Write what others can use besides the finished model."""
+        """Write what others can use besides the finished model; of several processes all call it, the first writes."""
 
 
 def learnt_tree(treatments: Sequence[Treatment], tree: PyTree[Param]) -> PyTree[Param]:

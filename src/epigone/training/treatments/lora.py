@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from epigone.errors import SpecError
 from epigone.models import params as parameters
 from epigone.models.params import Param, Part
+from epigone.parallel import hosts
 from epigone.training.treatment import Params, Treatment
 
 FOLDER = "adapter"
@@ -79,12 +80,14 @@ class Lora(Treatment):
             "inference_mode": True,
             "target_modules": sorted({_module(param).rpartition(".")[2] for param in chosen}),
         }
-        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        (folder / FOLDER / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         pairs = {path: self._published(there[path], pair, learnt[path]) for path, pair in adapters.items()}
         tensors = parameters.to_published(
             {path: pair for path, (pair, _) in pairs.items()}, {path: values for path, (_, values) in pairs.items()}
         )
+        if not hosts.is_first():
+            return
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        (folder / FOLDER / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, folder / FOLDER / "adapter_model.safetensors", metadata={"format": "pt"})
 
     def _published(self, param: Param, pair: dict[str, Param], values: Params) -> tuple[dict[str, Param], Params]:
