@@ -1,5 +1,8 @@
 import json
 import math
+import re
+import subprocess
+from pathlib import Path
 
 import jax
 import pytest
@@ -9,6 +12,7 @@ from epigone.models import family as families
 from epigone.models import llama
 from epigone.models.params import num_params
 from epigone.parallel import rules
+from epigone.parallel.launch import COORDINATOR, NUM_PROCESSES, PROCESS_ID, Launch, launch_of
 from epigone.parallel.mesh import sizes
 from epigone.plan_command import Wanted, config_of, run_plan
 from epigone.training.devices import DEVICES, Devices
@@ -55,7 +59,7 @@ def test_masters_are_the_shards_of_jax(text):
         4 * math.prod(jax.sharding.NamedSharding(mesh, rules.spec(p, at, config.head_width)).shard_shape(p.shape))
         for p in jax.tree.leaves(tree)
     )
-    found = memory(config, Batch(8, 16), DEVICES["8xh100"], Layout(*at.values()))
+    found = memory(config, Batch(8, 16), DEVICES["8xh100"], Layout(at["data"], at["fsdp"], at["tensor"]))
     assert found.masters == own >= 4 * num_params(tree) / 8
 
 
@@ -136,3 +140,49 @@ def test_unknown_names_are_answered():
         run_plan(Wanted(["llama-7bb"]), quiet=True)
     with pytest.raises(SpecError, match="share from 0 to 1"):
         run_plan(Wanted(["llama-7b"], mfu=40.0), quiet=True)
+
+
+def test_the_documents_show_what_the_command_prints(capsys):
+    text = (Path(__file__).parents[2] / "docs/how-to/plan.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- plan (.*?) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert shown
+    run_plan(Wanted(shown[1].split()), quiet=False)
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line for line in shown[2].splitlines() if line] == printed
+
+
+def test_launch_scripts_say_what_the_program_reads():
+    folder = Path(__file__).parents[2] / "launch"
+    for name in ("slurm.sh", "tpu_pod.sh"):
+        assert subprocess.run(["bash", "-n", folder / name], check=False).returncode == 0
+        assert "epigone run train" in (folder / name).read_text(encoding="utf-8")
+    for name in ("tpu_pod.sh", "kubernetes.yaml"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert all(variable in text for variable in (COORDINATOR, NUM_PROCESSES, PROCESS_ID))
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, Launch(0, 1)),
+        ({COORDINATOR: "node0:12355", NUM_PROCESSES: "4", PROCESS_ID: "3"}, Launch(3, 4, "node0:12355")),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, Launch(1, 2)),
+        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"}, Launch(0, 2)),
+        ({"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}, Launch(0, 1)),
+    ],
+)
+def test_the_launcher_says_who_is_who(environment, expected):
+    assert launch_of(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({COORDINATOR: "node0:12355"}, "set alone"),
+        ({COORDINATOR: "node0", NUM_PROCESSES: "2", PROCESS_ID: "0"}, "HOST:PORT"),
+        ({COORDINATOR: "node0:1", NUM_PROCESSES: "2", PROCESS_ID: "2"}, "numbered from 0"),
+    ],
+)
+def test_half_a_launch_is_refused(environment, message):
+    with pytest.raises(SpecError, match=message):
+        launch_of(environment)
