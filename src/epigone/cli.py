@@ -275,6 +275,34 @@ def show(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
+    out: Annotated[Path, typer.Argument(help="The file (gguf) or folder (safetensors) to write.")],
+    *,
+    to: Annotated[str, typer.Option(help="gguf, or safetensors: as transformers loads it.")] = "gguf",
+    kind: Annotated[str, typer.Option(help="How gguf stores matrices: f32, f16 or q8_0.")] = "f16",
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint in another layout: GGUF for llama.cpp, safetensors for transformers."""
+    command = discover.load("epigone.export_command")
+    told(command.run_export(checkpoint, out, to=to, kind=kind, quiet=as_json), as_json)
+
+
+@app.command()
+def publish(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, e.g. runs/checkpoints/NAME--HASH.")],
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go to the hub; send nothing.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only the owner sees it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send a checkpoint with its card to a model hub (token: HF_TOKEN), with warnings on licences and terms."""
+    command = discover.load("epigone.publish_command")
+    told(command.run_publish(checkpoint, repo, dry_run=dry_run, private=private, quiet=as_json), as_json)
+
+
+@app.command()
 def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     """Re-hash every artifact under the root."""
     counts = commands().verify_root(root)

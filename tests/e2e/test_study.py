@@ -112,6 +112,16 @@ def test_every_artifact_is_whole_and_can_be_looked_into(environment: dict[str, s
         assert "summary" in shown.stdout
 
 
+def test_every_checkpoint_has_a_card_with_its_data(straight: Path) -> None:
+    checkpoints = [folder for folder in artifacts(straight) if folder.parent.name == "checkpoints"]
+    assert checkpoints
+    for folder in checkpoints:
+        blocks = json.loads((folder / "spec.json").read_text())["spec"]["blocks"]
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert blocks is None or f"| `{blocks['artifact']}` | tokenize |" in card
+        assert f"- last loss: {json.loads((folder / 'summary.json').read_text())['last_loss']:.6g}\n" in card
+
+
 def test_the_ledger_of_a_curation_adds_up(straight: Path) -> None:
     for folder in straight.glob("datasets/*"):
         counts = json.loads((folder / "summary.json").read_text())

@@ -7,7 +7,7 @@ question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bi
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
@@ -24,8 +24,11 @@ from epigone.parallel.launch import launch_of
 from epigone.parallel.mesh import Mesh, make_mesh
 from epigone.parallel.rules import shardings, undivided
 from epigone.progress import tell
-from epigone.spec import Artifact, Component, Input
-from epigone.tokens.chat_template import ChatTokens
+from epigone.reporting.model_card import CardFacts, model_card
+from epigone.reporting.provenance import licence_of, lineage
+from epigone.spec import Artifact, Component, Input, is_stage
+from epigone.store import write_text
+from epigone.tokens.chat_template import JINJA, ChatTokens
 from epigone.tokens.packing import Blocks, load_blocks
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.embeddings import init_token_embeddings
@@ -137,15 +140,32 @@ class Train:
             template.save(out)
             shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
         note = warmup_note(log, self.recipe.learning_rate, self.recipe.warmup_of(log.num_steps))
-        return counts | {
+        counts |= {
             "num_params": num_params(model.family.param_tree(model.config)),
             "num_steps": log.num_steps,
             "peak_learning_rate": log.peak_learning_rate,
             "first_loss": float(log.losses[0]),
             "last_loss": float(log.losses[-1]),
             "notes": ([note] if note else []) + _undivided(model, mesh),
-            **meter.figures,
         }
+        if hosts.is_first():
+            write_text(out / "README.md", model_card(self._facts(inputs, counts)))
+        return counts | meter.figures
+
+    def _facts(self, inputs: Callable[[object], Path], counts: dict[str, object]) -> CardFacts:
+        options = [value for treatment in self.treatments for _, value in treatment.options]
+        sources = [each for each in (self.blocks, self.start, *options) if isinstance(each, Artifact) or is_stage(each)]
+        start = inputs(self.start) if self.start is not None else None
+        return CardFacts(
+            name=self.name,
+            base=start.name if start else "",
+            licence=licence_of(start) if start else "own",
+            ancestors=lineage([inputs(source) for source in sources]),
+            recipe=asdict(self.recipe),
+            treatments=[treatment.name for treatment in self.treatments],
+            counts=counts,
+            template=JINJA,
+        )
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer, mesh: Mesh | None) -> Model:
         if self.size is not None:
