@@ -323,7 +323,7 @@ def plan(
     models: Annotated[list[str], typer.Argument(help="Sizes by name, e.g. llama-13b, or folders with config.json.")],
     devices: Annotated[list[str] | None, typer.Option(help="Sets of devices, e.g. 8xa100-80 h200; else all.")] = None,
     tokens: Annotated[list[str] | None, typer.Option(help="Token budgets: 5M 150M.")] = None,
-    length: Annotated[int, typer.Option(help="Tokens of a block.", min=2)] = 2048,
+    length: Annotated[int, typer.Option(help="Tokens of a block (0: 2048, or the model's positions).", min=0)] = 0,
     batch_size: Annotated[int, typer.Option(help="Blocks a step.", min=1)] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = 2e-3,
     warmup_steps: Annotated[int, typer.Option(help="Steps of linear warm-up.", min=0)] = 1000,

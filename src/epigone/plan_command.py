@@ -4,7 +4,7 @@ In: parsed arguments. Out: the JSON object of --json; the tables on standard out
 and nothing is compiled unless it is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from epigone.training.devices import DEVICES, GIB, Devices
 from epigone.training.optimizer import Recipe
 from epigone.training.plan import Batch, Budget, Plan, Shape
 
+DEFAULT_LENGTH = 2048
 WIDTH = 200
 """Columns of a line where there is no terminal: tables are not folded."""
 HOUR = 3600
@@ -36,7 +37,8 @@ class Wanted:
     models: Sequence[str]
     devices: Sequence[str] = ()
     tokens: Sequence[str] = ("5M", "150M")
-    length: int = 2048
+    length: int = 0
+    """0: DEFAULT_LENGTH, or the model's positions where it has fewer."""
     batch_size: int = 32
     learning_rate: float = 2e-3
     warmup_steps: int = 1000
@@ -50,14 +52,16 @@ def run_plan(wanted: Wanted, *, quiet: bool) -> dict[str, object]:
     """Plan every model on every set of devices and show it. Raises EpigoneError."""
     if not 0 <= wanted.mfu <= 1:
         raise SpecError(f"--mfu is a share from 0 to 1, not {wanted.mfu}")
-    batch = Batch(wanted.batch_size, wanted.length)
-    recipe = Recipe(wanted.learning_rate, wanted.batch_size, num_epochs=1, warmup_steps=wanted.warmup_steps)
-    budgets = [plans.budget(amount(text), batch, recipe) for text in wanted.tokens]
     found = [
-        (Path(name).name, plans.plan(config, batch, where, mesh=_mesh(wanted.mesh, where)))
+        (Path(name).name, plans.plan(config, _batch(wanted, config), where, mesh=_mesh(wanted.mesh, where)))
         for name, config in ((name, config_of(name)) for name in wanted.models)
         for where in map(_devices, wanted.devices or DEVICES)
     ]
+    recipe = Recipe(wanted.learning_rate, wanted.batch_size, num_epochs=1, warmup_steps=wanted.warmup_steps)
+    budgets = {
+        batch: [plans.budget(amount(text), batch, recipe) for text in wanted.tokens]
+        for batch in dict.fromkeys(plan.batch for _, plan in found)
+    }
     estimates = [compiled(plan) if wanted.compile else None for _, plan in found]
     console = Console(quiet=quiet, width=None if Console().is_terminal else WIDTH, highlight=False)
     console.print(_memory_table(found))
@@ -68,12 +72,17 @@ def run_plan(wanted: Wanted, *, quiet: bool) -> dict[str, object]:
         if estimate:
             told = ", ".join(f"{part} {_gib(size)}" for part, size in estimate.items())
             console.print(f"- the compiler on {name}, {plan.devices.title}: {told} GiB a device", soft_wrap=True)
-    return {"plans": [_as_json(*one, budgets, wanted, told) for one, told in zip(found, estimates, strict=True)]}
+    rows = zip(found, estimates, strict=True)
+    return {"plans": [_as_json(name, plan, budgets[plan.batch], wanted, told) for (name, plan), told in rows]}
 
 
 def config_of(name: str) -> ModelConfig:
     """The variant of a size by name, of a checkpoint's folder or of a .gguf file. Raises SpecError for another name."""
     return load_config(Path(name))[1] if Path(name).exists() else families.variant(name)[1]
+
+
+def _batch(wanted: Wanted, config: ModelConfig) -> Batch:
+    return Batch(wanted.batch_size, wanted.length or min(DEFAULT_LENGTH, config.max_positions))
 
 
 def _devices(name: str) -> Devices:
@@ -91,7 +100,19 @@ def _mesh(text: str, where: Devices) -> tuple[int, int, int] | None:
 
 def _memory_table(found: Sequence[tuple[str, Plan]]) -> Table:
     parts = ("masters", "moments", "gradients", "copy", "activations", "logits")
-    titles = ("GiB a device", "parameters", "devices", "mesh", "remat", "parts", *parts, "state", "total", "of", "fits")
+    titles = (
+        "GiB a device",
+        "parameters",
+        "devices",
+        "mesh",
+        "remat",
+        "parts",
+        *parts,
+        "state",
+        "total",
+        "memory",
+        "fits",
+    )
     table = Table(box=box.MARKDOWN)
     for title in titles:
         table.add_column(title, justify="left" if title in ("GiB a device", "devices") else "right", no_wrap=True)
@@ -112,23 +133,34 @@ def _memory_table(found: Sequence[tuple[str, Plan]]) -> Table:
     return table
 
 
-def _time_table(found: Sequence[tuple[str, Plan]], budgets: Sequence[Budget], wanted: Wanted) -> Table:
-    titles = ("time", "devices", "FLOPs a step", "seconds a step", "tokens", "steps", "peak rate reached", "hours")
+def _time_table(found: Sequence[tuple[str, Plan]], budgets: Mapping[Batch, Sequence[Budget]], wanted: Wanted) -> Table:
+    titles = (
+        "time",
+        "devices",
+        "blocks",
+        "FLOPs a step",
+        "seconds a step",
+        "tokens",
+        "steps",
+        "peak rate reached",
+        "hours",
+    )
     table = Table(box=box.MARKDOWN)
     for title in (*titles, "dollars") if wanted.price_usd else titles:
         table.add_column(title, justify="left" if title in ("time", "devices") else "right", no_wrap=True)
     for name, plan in found:
-        for budget in budgets if plan.fits else ():
+        for budget in budgets[plan.batch] if plan.fits else ():
             hours = plan.step_seconds(wanted.mfu) * budget.num_steps / HOUR
             cost = [f"{_usd(plan, hours, wanted):,.2f}"] if wanted.price_usd else []
             rate = f"{budget.peak_learning_rate:.2g} of {wanted.learning_rate:.2g}"
             counts = f"{budget.num_tokens:,}", f"{budget.num_steps:,}"
-            speed = f"{plan.step_flops:.3g}", f"{plan.step_seconds(wanted.mfu):.3g}"
+            blocks = f"{plan.batch.size} x {plan.batch.length:,}"
+            speed = blocks, f"{plan.step_flops:.3g}", f"{plan.step_seconds(wanted.mfu):.3g}"
             table.add_row(name, plan.devices.title, *speed, *counts, rate, f"{hours:,.2f}", *cost)
     return table
 
 
-def _notes(found: Sequence[tuple[str, Plan]], budgets: Sequence[Budget], wanted: Wanted) -> list[str]:
+def _notes(found: Sequence[tuple[str, Plan]], budgets: Mapping[Batch, Sequence[Budget]], wanted: Wanted) -> list[str]:
     lines = [
         "exact: parameters, state (fp32 masters and two Adam moments, 12 bytes a parameter), steps, the rate reached. "
         "By formula: all other parts, as if all were there at once; FLOPs (6 a weight + 6 L D T a token). "
@@ -139,7 +171,7 @@ def _notes(found: Sequence[tuple[str, Plan]], budgets: Sequence[Budget], wanted:
     for where in dict.fromkeys(plan.devices for _, plan in found):
         used = f"{wanted.mfu:.0%}, as asked" if wanted.mfu else f"{where.mfu:.0%} ({where.mfu_source})"
         lines.append(f"{where.title}: MFU {used} of {where.peak_flops / 1e12:.4g} TFLOP/s, an assumption")
-    for budget in budgets:
+    for budget in (each for batch in budgets for each in budgets[batch]):
         if budget.peak_learning_rate < 0.999 * wanted.learning_rate:
             lines.append(
                 f"{budget.num_tokens:,} tokens are {budget.num_steps:,} steps, which end within the warm-up of "

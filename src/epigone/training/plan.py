@@ -168,7 +168,7 @@ class Shape:
         matrices = [p for p in jax.tree.leaves(self.tree["layers"]) if len(p.shape) == 3]
         width = self.tree["embed"].shape[-1]
         if remat == "full":
-            return width
+            return float(width)
         outputs = sum(p.shape[2] / (1 if p.axes[2] == "width" else tensor) for p in matrices)
         if remat == "dots":
             return width + outputs
