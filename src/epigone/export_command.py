@@ -13,13 +13,13 @@ from epigone.errors import SpecError
 from epigone.gguf_file import GgufFile, find_gguf, open_gguf
 from epigone.models.family import Model
 from epigone.models.gguf_export import KINDS, save_gguf
-from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint
+from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint, tokenizer_files
 from epigone.tokens.gguf_metadata import tokenizer_metadata
 from epigone.tokens.gguf_tokenizer import named_tokens, tokenizer_config
 from epigone.tokens.tokenizer import Tokenizer
 
 LAYOUTS = ("gguf", "safetensors")
-_BESIDE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
+CARD = "README.md"
 
 
 def run_export(checkpoint: Path, out: Path, *, to: str, kind: str, quiet: bool = False) -> dict[str, object]:
@@ -58,7 +58,7 @@ def _write_folder(checkpoint: Path, model: Model, out: Path) -> None:
     if file is None:
         ids = json.loads((checkpoint / CONFIG).read_text(encoding="utf-8"))
         kept = {key: value for key, value in ids.items() if key.endswith("_token_id") and isinstance(value, int)}
-        beside = [checkpoint / name for name in _BESIDE if (checkpoint / name).is_file()]
+        beside = [*tokenizer_files(checkpoint), *(card for card in [checkpoint / CARD] if card.is_file())]
         save_checkpoint(partial, model.config, model.params, tokenizer_files=beside, token_ids=kept)
     else:
         _write_from_gguf(open_gguf(file), model, partial)
@@ -73,4 +73,4 @@ def _write_from_gguf(file: GgufFile, model: Model, out: Path) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(file), indent=2) + "\n", encoding="utf-8")
     name, licence = file.text("general.name", file.path.stem), file.text("general.license", "unknown")
     card = f"---\nlicense: {licence}\n---\n\n# {name}\n\nDe-quantised from `{file.path.name}` by epigone.\n"
-    (out / "README.md").write_text(card, encoding="utf-8")
+    (out / CARD).write_text(card, encoding="utf-8")
