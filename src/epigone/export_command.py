@@ -1,7 +1,7 @@
 """What `epigone export` does: a checkpoint in another layout, for other software.
 
-In: a checkpoint (a folder, or a .gguf file). Out: a .gguf file for llama.cpp, or a folder of safetensors, config.json,
-tokenizer and card as `transformers` loads it.
+In: a checkpoint (a folder, a .gguf file, an EasyLM stream), which may be a difference to a base. Out: a .gguf file for
+llama.cpp, or a folder of safetensors, config.json, tokenizer and card as `transformers` loads it.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from epigone.errors import SpecError
 from epigone.gguf_file import GgufFile, find_gguf, open_gguf
+from epigone.models.easylm import added
 from epigone.models.family import Model
 from epigone.models.gguf_export import KINDS, save_gguf
 from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint, tokenizer_files
@@ -22,7 +23,9 @@ LAYOUTS = ("gguf", "safetensors")
 CARD = "README.md"
 
 
-def run_export(checkpoint: Path, out: Path, *, to: str, kind: str, quiet: bool = False) -> dict[str, object]:
+def run_export(
+    checkpoint: Path, out: Path, *, to: str, kind: str, base: Path | None = None, quiet: bool = False
+) -> dict[str, object]:
     """Write `out` and say what it holds.
 
     Raises SpecError for a layout that is not known, and for an `out` that exists.
@@ -32,6 +35,8 @@ def run_export(checkpoint: Path, out: Path, *, to: str, kind: str, quiet: bool =
     if out.exists():
         raise SpecError(f"{out} is there already; name a new path, or move it away")
     model = load_checkpoint(checkpoint)
+    if base is not None:
+        model = added(load_checkpoint(base), model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if to == "gguf":
         _write_gguf(checkpoint, model, out, kind)
@@ -55,7 +60,9 @@ def _write_folder(checkpoint: Path, model: Model, out: Path) -> None:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     file = None if (checkpoint / CONFIG).exists() else find_gguf(checkpoint)
-    if file is None:
+    if file is None and checkpoint.is_file():  # an EasyLM stream: it brings no tokenizer
+        save_checkpoint(partial, model.config, model.params)
+    elif file is None:
         ids = json.loads((checkpoint / CONFIG).read_text(encoding="utf-8"))
         kept = {key: value for key, value in ids.items() if key.endswith("_token_id") and isinstance(value, int)}
         beside = [*tokenizer_files(checkpoint), *(card for card in [checkpoint / CARD] if card.is_file())]
