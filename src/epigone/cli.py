@@ -276,16 +276,17 @@ def show(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, a .gguf or EasyLM file.")],
     out: Annotated[Path, typer.Argument(help="The file (gguf) or folder (safetensors) to write.")],
     *,
     to: Annotated[str, typer.Option(help="gguf, or safetensors: as transformers loads it.")] = "gguf",
     kind: Annotated[str, typer.Option(help="How gguf stores matrices: f32, f16 or q8_0.")] = "f16",
+    base: Annotated[Path | None, typer.Option(help="What CHECKPOINT, a difference of weights, is added to.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a checkpoint in another layout: GGUF for llama.cpp, safetensors for transformers."""
     command = discover.load("epigone.export_command")
-    told(command.run_export(checkpoint, out, to=to, kind=kind, quiet=as_json), as_json)
+    told(command.run_export(checkpoint, out, to=to, kind=kind, base=base, quiet=as_json), as_json)
 
 
 @app.command()

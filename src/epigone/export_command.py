@@ -1,7 +1,7 @@
 """What `epigone export` does: a checkpoint in another layout, for other software.
 
-In: a checkpoint (a folder, or a .gguf file). Out: a .gguf file for llama.cpp, or a folder of safetensors, config.json,
-tokenizer and card as `transformers` loads it.
+In: a checkpoint (a folder, a .gguf file, an EasyLM stream), which may be a difference to a base. Out: a .gguf file for
+llama.cpp, or a folder of safetensors, config.json, tokenizer and card as `transformers` loads it.
 """
 
 import json
@@ -11,18 +11,21 @@ from pathlib import Path
 
 from epigone.errors import SpecError
 from epigone.gguf_file import GgufFile, find_gguf, open_gguf
+from epigone.models.easylm import added
 from epigone.models.family import Model
 from epigone.models.gguf_export import KINDS, save_gguf
-from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint
+from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint, tokenizer_files
 from epigone.tokens.gguf_metadata import tokenizer_metadata
 from epigone.tokens.gguf_tokenizer import named_tokens, tokenizer_config
 from epigone.tokens.tokenizer import Tokenizer
 
 LAYOUTS = ("gguf", "safetensors")
-_BESIDE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
+CARD = "README.md"
 
 
-def run_export(checkpoint: Path, out: Path, *, to: str, kind: str, quiet: bool = False) -> dict[str, object]:
+def run_export(
+    checkpoint: Path, out: Path, *, to: str, kind: str, base: Path | None = None, quiet: bool = False
+) -> dict[str, object]:
     """Write `out` and say what it holds.
 
     Raises SpecError for a layout that is not known, and for an `out` that exists.
@@ -32,6 +35,8 @@ def run_export(checkpoint: Path, out: Path, *, to: str, kind: str, quiet: bool =
     if out.exists():
         raise SpecError(f"{out} is there already; name a new path, or move it away")
     model = load_checkpoint(checkpoint)
+    if base is not None:
+        model = added(load_checkpoint(base), model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if to == "gguf":
         _write_gguf(checkpoint, model, out, kind)
@@ -55,10 +60,12 @@ def _write_folder(checkpoint: Path, model: Model, out: Path) -> None:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     file = None if (checkpoint / CONFIG).exists() else find_gguf(checkpoint)
-    if file is None:
+    if file is None and checkpoint.is_file():  # an EasyLM stream: it brings no tokenizer
+        save_checkpoint(partial, model.config, model.params)
+    elif file is None:
         ids = json.loads((checkpoint / CONFIG).read_text(encoding="utf-8"))
         kept = {key: value for key, value in ids.items() if key.endswith("_token_id") and isinstance(value, int)}
-        beside = [checkpoint / name for name in _BESIDE if (checkpoint / name).is_file()]
+        beside = [*tokenizer_files(checkpoint), *(card for card in [checkpoint / CARD] if card.is_file())]
         save_checkpoint(partial, model.config, model.params, tokenizer_files=beside, token_ids=kept)
     else:
         _write_from_gguf(open_gguf(file), model, partial)
@@ -73,4 +80,4 @@ def _write_from_gguf(file: GgufFile, model: Model, out: Path) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(file), indent=2) + "\n", encoding="utf-8")
     name, licence = file.text("general.name", file.path.stem), file.text("general.license", "unknown")
     card = f"---\nlicense: {licence}\n---\n\n# {name}\n\nDe-quantised from `{file.path.name}` by epigone.\n"
-    (out / "README.md").write_text(card, encoding="utf-8")
+    (out / CARD).write_text(card, encoding="utf-8")

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from epigone.errors import SpecError
 from epigone.gguf_file import Value
 from epigone.models import params as parameters
-from epigone.models.family import Model
+from epigone.models.family import Model, ModelConfig
 from epigone.models.gguf import ARCHITECTURES, NAMES, Architecture, Attributes, llama3_divisors, num_heads_of, paired
 
 KINDS = {
@@ -35,7 +35,7 @@ def save_gguf(path: Path, model: Model, tokenizer: Mapping[str, Value], *, kind:
     if kind not in KINDS:
         raise SpecError(f"no kind {kind!r} of GGUF can be written; there is: {', '.join(KINDS)}")
     attributes = model.config.to_hf()
-    architecture = _architecture(attributes)
+    architecture = _architecture(model.config, attributes)
     partial = path.with_name(path.name + ".partial")
     writer = gguf.GGUFWriter(partial, architecture.name)
     writer.add_name(name or path.stem)
@@ -55,7 +55,7 @@ def save_gguf(path: Path, model: Model, tokenizer: Mapping[str, Value], *, kind:
     partial.rename(path)
 
 
-def _architecture(attributes: Mapping[str, object]) -> Architecture:
+def _architecture(config: ModelConfig, attributes: Mapping[str, object]) -> Architecture:
     model_type = attributes["model_type"]
     if model_type == "mistral":  # llama.cpp's llama, as long as no layer has a window
         model_type = "llama"
@@ -63,7 +63,7 @@ def _architecture(attributes: Mapping[str, object]) -> Architecture:
     if found is None:
         known = ", ".join(each.model_type for each in ARCHITECTURES.values())
         raise SpecError(f"family {model_type!r} cannot be written as GGUF; there is: {known}")
-    if found.name != "gemma3" and "sliding_attention" in _list(attributes.get("layer_types")):
+    if found.name != "gemma3" and any(getattr(config, "windows", ())):
         raise SpecError(f"GGUF's architecture {found.name} knows no layers with a window; write safetensors")
     return found
 
@@ -107,10 +107,6 @@ def _rope(attributes: Attributes) -> Mapping[str, object]:
 
 def _head_width(attributes: Attributes) -> int:
     return int(str(attributes["hidden_size"])) // int(str(attributes["num_attention_heads"]))
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Value) -> None:

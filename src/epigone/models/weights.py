@@ -23,6 +23,7 @@ from epigone.errors import ArtifactError, DataError
 from epigone.gguf_file import find_gguf
 from epigone.models import family as families
 from epigone.models import params as parameters
+from epigone.models.easylm import read_easylm
 from epigone.models.family import Model, ModelConfig
 from epigone.models.gguf import read_gguf
 from epigone.models.params import Param
@@ -69,7 +70,7 @@ class Stored(Protocol):
 
 
 def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None = None) -> Model:
-    """The model of a folder (config.json and safetensors, or one .gguf file) or of a .gguf file, in fp32.
+    """The model of a folder (config.json and safetensors, or one .gguf), a .gguf or EasyLM stream file, in fp32.
 
     With `shardings`, a tree like the family's param_tree, each device reads its own piece of every parameter alone.
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
@@ -155,6 +156,8 @@ def _save_weights(path: Path, tree: PyTree[Param], params: PyTree[Float[Array, "
 def _opened(path: Path, stack: ExitStack) -> Stored:
     if not (path / CONFIG).exists() and (file := find_gguf(path)):
         return read_gguf(file)
+    if path.is_file():
+        return read_easylm(path)
     attributes = _read_json(path / CONFIG)
     return _SafeTensors(attributes, {name: file for file in _open_weights(path, stack) for name in file.keys()})  # noqa: SIM118
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from epigone.errors import DataError, SpecError
 from epigone.gguf_file import Value, find_gguf, open_gguf
-from epigone.tokens.gguf_tokenizer import BYTE, CONTROL, NAMED, NORMAL, SPACE, UNKNOWN, UNUSED, USER_DEFINED, WORDS
+from epigone.tokens.gguf_tokenizer import BYTE, CONTROL, NAMED, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, WORDS
 from epigone.tokens.tokenizer import Tokenizer
 
 _ONE_DIGIT, _PLAIN = "smollm", "gpt-2"
@@ -98,7 +98,7 @@ def _sentencepiece(
         "tokenizer.ggml.pre": "default",
         "tokenizer.ggml.scores": np.asarray(scores, np.float32),
         "tokenizer.ggml.add_space_prefix": "Prepend" in told or '"prepend_scheme": "first"' in told,
-        "tokenizer.ggml.add_bos_token": SPACE in told and plain.get("post_processor") is not None,
+        "tokenizer.ggml.add_bos_token": plain.get("post_processor") is not None,
     }
 
 
