@@ -112,7 +112,7 @@ def run_stage(
     """
     launch, stage = launch_of(), read_stage(spec, verb)
     if not launch.is_alone and getattr(stage, "mesh", ""):
-        return _together(stage, Store(root), is_first=launch.process_id == 0)
+        return _together(stage, Store(root), is_first=launch.rank == 0)
     return build(stage, root, Console(stderr=True, quiet=quiet), num_workers, executor)
 
 

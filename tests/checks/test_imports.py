@@ -65,4 +65,6 @@ def test_no_work_at_import(module: str) -> None:
     working = (ast.For, ast.While, ast.With, ast.AsyncFor, ast.AsyncWith, ast.Delete, ast.AugAssign)
     for statement in modules()[module].body:
         called = isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
+        if called and ast.unparse(statement).partition("(")[0].endswith(".defvjp"):
+            continue  # the second half of a definition, by JAX's way of writing it
         assert not called and not isinstance(statement, working), f"line {statement.lineno} works at import"

@@ -12,7 +12,7 @@ from epigone.models import family as families
 from epigone.models import llama
 from epigone.models.params import num_params
 from epigone.parallel import rules
-from epigone.parallel.launch import COORDINATOR, NUM_PROCESSES, PROCESS_ID, Launch, launch_of
+from epigone.parallel.launch import COORDINATOR, NUM_PROCESSES, RANK, Launch, launch_of
 from epigone.parallel.mesh import sizes
 from epigone.plan_command import Wanted, config_of, run_plan
 from epigone.training.devices import DEVICES, Devices
@@ -158,14 +158,14 @@ def test_launch_scripts_say_what_the_program_reads():
         assert "epigone run train" in (folder / name).read_text(encoding="utf-8")
     for name in ("tpu_pod.sh", "kubernetes.yaml"):
         text = (folder / name).read_text(encoding="utf-8")
-        assert all(variable in text for variable in (COORDINATOR, NUM_PROCESSES, PROCESS_ID))
+        assert all(variable in text for variable in (COORDINATOR, NUM_PROCESSES, RANK))
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
         ({}, Launch(0, 1)),
-        ({COORDINATOR: "node0:12355", NUM_PROCESSES: "4", PROCESS_ID: "3"}, Launch(3, 4, "node0:12355")),
+        ({COORDINATOR: "node0:12355", NUM_PROCESSES: "4", RANK: "3"}, Launch(3, 4, "node0:12355")),
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, Launch(1, 2)),
         ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "0"}, Launch(0, 2)),
         ({"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}, Launch(0, 1)),
@@ -179,8 +179,8 @@ def test_the_launcher_says_who_is_who(environment, expected):
     ("environment", "message"),
     [
         ({COORDINATOR: "node0:12355"}, "set alone"),
-        ({COORDINATOR: "node0", NUM_PROCESSES: "2", PROCESS_ID: "0"}, "HOST:PORT"),
-        ({COORDINATOR: "node0:1", NUM_PROCESSES: "2", PROCESS_ID: "2"}, "numbered from 0"),
+        ({COORDINATOR: "node0", NUM_PROCESSES: "2", RANK: "0"}, "HOST:PORT"),
+        ({COORDINATOR: "node0:1", NUM_PROCESSES: "2", RANK: "2"}, "numbered from 0"),
     ],
 )
 def test_half_a_launch_is_refused(environment, message):

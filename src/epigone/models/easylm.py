@@ -126,8 +126,8 @@ def _pair(path: Path, start: int, pair: object) -> tuple[str, object]:
 def _name(path: Path, names: tuple[str, ...], bare: tuple[str, ...]) -> str:
     if bare in _WHOLE:
         return _WHOLE[bare]
-    is_layer = bare[:2] == ("transformer", "h") and bare[-1] == "kernel" and len(bare) > 4 and bare[2].isdecimal()
-    if is_layer and (module := _LAYER.get(".".join(bare[3:-1]))):
+    is_layer = len(bare) > 4 and (bare[0], bare[1], bare[-1]) == ("transformer", "h", "kernel")
+    if is_layer and bare[2].isdecimal() and (module := _LAYER.get(".".join(bare[3:-1]))):
         return f"model.layers.{bare[2]}.{module}.weight"
     raise DataError(f"{path}: {'/'.join(names)!r} is no parameter of EasyLM's LLaMA; give its parameters alone")
 

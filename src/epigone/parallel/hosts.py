@@ -19,7 +19,7 @@ def join(launch: Launch) -> None:
         return
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     if launch.coordinator:
-        jax.distributed.initialize(launch.coordinator, launch.num_processes, launch.process_id)
+        jax.distributed.initialize(launch.coordinator, launch.num_processes, launch.rank)
     else:
         jax.distributed.initialize()  # Slurm, TPU: JAX asks the cluster who is process 0
 

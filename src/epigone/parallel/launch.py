@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from epigone.errors import SpecError
 
-COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+COORDINATOR, NUM_PROCESSES, RANK = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
 
 @dataclass(frozen=True)
 class Launch:
     """The place of this process among all that work together."""
 
-    process_id: int = 0
+    rank: int = 0
     num_processes: int = 1
     coordinator: str = ""
     """host:port where process 0 listens; empty where JAX finds it by itself."""
@@ -32,11 +32,11 @@ class Launch:
 
 def launch_of(environment: Mapping[str, str] = os.environ) -> Launch:
     """What the launcher said. Raises SpecError where it said half of it, or nonsense."""
-    given = {name: environment[name] for name in (COORDINATOR, NUM_PROCESSES, PROCESS_ID) if environment.get(name)}
+    given = {name: environment[name] for name in (COORDINATOR, NUM_PROCESSES, RANK) if environment.get(name)}
     if given:
         if len(given) < 3:
-            raise SpecError(f"{' and '.join(given)} set alone: give {COORDINATOR}, {NUM_PROCESSES} and {PROCESS_ID}")
-        return _checked(given[PROCESS_ID], given[NUM_PROCESSES], given[COORDINATOR])
+            raise SpecError(f"{' and '.join(given)} set alone: give {COORDINATOR}, {NUM_PROCESSES} and {RANK}")
+        return _checked(given[RANK], given[NUM_PROCESSES], given[COORDINATOR])
     if "SLURM_STEP_NUM_TASKS" in environment:
         return _checked(environment.get("SLURM_PROCID", ""), environment["SLURM_STEP_NUM_TASKS"], "")
     workers = [name for name in environment.get("TPU_WORKER_HOSTNAMES", "").split(",") if name]
@@ -45,11 +45,11 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch:
     return Launch()
 
 
-def _checked(process_id: str, num_processes: str, coordinator: str) -> Launch:
-    if not (process_id.isdecimal() and num_processes.isdecimal() and int(process_id) < int(num_processes)):
+def _checked(rank: str, num_processes: str, coordinator: str) -> Launch:
+    if not (rank.isdecimal() and num_processes.isdecimal() and int(rank) < int(num_processes)):
         raise SpecError(
-            f"process {process_id!r} of {num_processes!r}: processes are numbered from 0 to one less than their number"
+            f"process {rank!r} of {num_processes!r}: processes are numbered from 0 to one less than their number"
         )
     if coordinator and not coordinator.rpartition(":")[2].isdecimal():
         raise SpecError(f"{COORDINATOR}={coordinator!r}: give HOST:PORT of process 0, e.g. node0:12355")
-    return Launch(int(process_id), int(num_processes), coordinator)
+    return Launch(int(rank), int(num_processes), coordinator)
