@@ -7,6 +7,7 @@ Sources: https://github.com/young-geng/EasyLM (checkpoint.py, models/llama); fla
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +36,14 @@ _WHOLE = {
 }
 _LAYER = {
     "attention_norm": "input_layernorm",
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
+    "attention/wq": "self_attn.q_proj",
+    "attention/wk": "self_attn.k_proj",
+    "attention/wv": "self_attn.v_proj",
+    "attention/wo": "self_attn.o_proj",
     "ffn_norm": "post_attention_layernorm",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
+    "feed_forward/w1": "mlp.gate_proj",
+    "feed_forward/w2": "mlp.down_proj",
+    "feed_forward/w3": "mlp.up_proj",
 }
 _FACTS: dict[str, object] = {"model_type": "llama", "rms_norm_eps": 1e-6, "rope_theta": 10_000.0}
 
@@ -126,9 +127,9 @@ def _pair(path: Path, start: int, pair: object) -> tuple[str, object]:
 def _name(path: Path, names: tuple[str, ...], bare: tuple[str, ...]) -> str:
     if bare in _WHOLE:
         return _WHOLE[bare]
-    is_layer = len(bare) > 4 and (bare[0], bare[1], bare[-1]) == ("transformer", "h", "kernel")
-    if is_layer and bare[2].isdecimal() and (module := _LAYER.get(".".join(bare[3:-1]))):
-        return f"model.layers.{bare[2]}.{module}.weight"
+    found = re.fullmatch(r"transformer/h/(\d+)/(.+)/kernel", "/".join(bare))
+    if found and (module := _LAYER.get(found[2])):
+        return f"model.layers.{found[1]}.{module}.weight"
     raise DataError(f"{path}: {'/'.join(names)!r} is no parameter of EasyLM's LLaMA; give its parameters alone")
 
 
