@@ -6,7 +6,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 PINS := $(wildcard constraints-$(VERSION).txt)
 BIN := .venv/bin
 # a process a core; a file's tests stay together, since they share what is dear to make
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS:%=--constraint %) --editable
 
 .DEFAULT_GOAL := help
