@@ -76,6 +76,7 @@ def together(mesh: str, folder: Path, kill_at: int = -1) -> list[subprocess.Comp
     return [subprocess.CompletedProcess(program.args, program.returncode, out, said) for program, out, said in done]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(one_process, tmp_path):
     first, second = together("2,-1,1", tmp_path)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr

@@ -78,6 +78,7 @@ def test_a_loss_in_pieces_is_the_loss_at_once(pieces):
     assert ("f32[2,12,50]" in program) == (pieces == 1)
 
 
+@pytest.mark.slow
 def test_a_step_takes_its_loss_in_pieces_where_the_logits_would_be_large(model):
     blocks = random_blocks()
     rows = np.arange(40).reshape(20, 2) % len(blocks)  # the shape that the other tests have compiled

@@ -64,6 +64,7 @@ def test_noise_that_is_off_is_not_computed():
     assert RECIPE.rates(1).dropout is None and RECIPE.rates(1).forgetful_share is None
 
 
+@pytest.mark.slow
 def test_noise_depends_on_seed_step_and_block_alone(tmp_path):
     """In parts as at once, and a run that was killed goes on in the same bytes; another seed is another run."""
     model, blocks = tiny_model(), random_blocks()
