@@ -5,9 +5,8 @@
 On a CPU every way has one thread on one core, speeds are tokens per CPU-second, and the shapes are 9m and 135m. On an
 NVIDIA card the shape is 7b (LLaMA-7B, sequence 2,048, bf16 compute over fp32 masters, every layer computed again in
 the backward pass), ways run one after the other, each with the whole card, and speeds are tokens a second of the clock
-with the model FLOPs utilisation (MFU) that they come to: 6 FLOPs a weight a token, the table of embeddings left out,
-and 6 x layers x width x length for causal attention, over the card's dense bf16 peak. torch's settings are those of its
-documentation for the precision: SDPA attention, the fused AdamW, autocast for bf16, eager and compiled.
+with the model FLOPs utilisation (MFU) that they come to, as `training.speed` counts it. torch's settings are those of
+its documentation for the precision: SDPA attention, the fused AdamW, autocast for bf16, eager and compiled.
 """
 
 import argparse
@@ -26,9 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
+from epigone.models import llama
+from epigone.models.family import Model
+from epigone.training.speed import flops_per_token, peak_flops
+
 LR, B1, B2, CLIP = 1e-4, 0.9, 0.98, 1.0
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Dense bf16 FLOPs a second, by NVIDIA's data sheets of the SXM parts."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,17 @@ class Shape:
         return self.length * self.batch_size * self.num_steps
 
     @property
-    def flops_per_token(self) -> float:
-        kv = self.width * self.num_kv_heads // self.num_heads
-        layer = 2 * self.width * (self.width + kv) + 3 * self.width * self.hidden_width
-        attention = 6 * self.num_layers * self.width * self.length
-        return 6 * (self.num_layers * layer + self.width * self.vocab_size) + attention
+    def config(self) -> llama.Config:
+        return llama.Config(
+            vocab_size=self.vocab_size,
+            width=self.width,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            num_kv_heads=self.num_kv_heads,
+            hidden_width=self.hidden_width,
+            max_positions=self.length,
+            tie_embeddings=self.tied,
+        )
 
 
 SHAPES = {
@@ -79,22 +86,12 @@ def epigone(shape: Shape, words: list[str], on_card: bool) -> tuple[Callable[[],
     import jax
     import jax.numpy as jnp
 
-    from epigone.models import llama
     from epigone.models.compute import Compute
     from epigone.models.family import random_model
     from epigone.training.optimizer import Recipe
     from epigone.training.step import Batch, Method, init_state, run_steps
 
-    config = llama.Config(
-        vocab_size=shape.vocab_size,
-        width=shape.width,
-        num_layers=shape.num_layers,
-        num_heads=shape.num_heads,
-        num_kv_heads=shape.num_kv_heads,
-        hidden_width=shape.hidden_width,
-        max_positions=shape.length,
-        tie_embeddings=shape.tied,
-    )
+    config = shape.config
     recipe = Recipe(learning_rate=LR, batch_size=shape.batch_size, num_epochs=1, b1=B1, b2=B2, clip_norm=CLIP)
     half = "bf16" in words
     compute = Compute(
@@ -129,18 +126,7 @@ def torch_loop(shape: Shape, words: list[str], on_card: bool) -> tuple[Callable[
     torch.set_num_threads(1 if not on_card else 8)
     torch.manual_seed(0)
     device = "cuda" if on_card else "cpu"
-    config = transformers.LlamaConfig(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        intermediate_size=shape.hidden_width,
-        max_position_embeddings=shape.length,
-        tie_word_embeddings=shape.tied,
-        attn_implementation="sdpa",
-        use_cache=False,
-    )
+    config = transformers.LlamaConfig(**shape.config.to_hf(), attn_implementation="sdpa", use_cache=False)
     with torch.device(device):
         network = transformers.LlamaForCausalLM(config)
     network.train()
@@ -262,13 +248,13 @@ def show(name: str, shape: Shape, device: str, found: dict[str, dict[str, object
     title = f"training, {name}: {shape.num_layers} layers, {shape.batch_size} x {shape.length} tokens a step"
     print(f"{title}, {device}")
     first = next((r["tokens_per_second"] for r in found.values() if "tokens_per_second" in r), None)
-    peak = next((peak for card, peak in PEAKS.items() if card in device), None)
+    peak, token_flops = peak_flops(device), flops_per_token(Model(llama, shape.config, {}), shape.length)
     for way, result in found.items():
         rate = result.get("tokens_per_second")
         if not isinstance(rate, float) or not isinstance(first, float):
             print(f"  {way:<22} not measured: {result['failed']}")
             continue
-        mfu = f"  MFU {rate * shape.flops_per_token / peak:.1%}" if peak else ""
+        mfu = f"  MFU {rate * token_flops / peak:.1%}" if peak else ""
         print(
             f"  {way:<22} {rate:>9,.0f} tokens per {unit}  {first / rate:.2f} x the first over it"
             f"{mfu}  {result['memory_gib']:.2f} GiB  loss {result['loss']:.4f}"
