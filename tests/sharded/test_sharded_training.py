@@ -14,11 +14,19 @@ PROGRAM = Path(__file__).with_name("sharded_programs.py")
 REMATERIALIZED = "Involuntary full rematerialization"
 CHEAP = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"  # what is compiled runs a few times
 
+# whatever a test before this one set in its process: the compiler compiles, and says its warnings
+FRESH = {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": CHEAP,
+    "TF_CPP_MIN_LOG_LEVEL": "0",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+}
+
 
 def started(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, PROGRAM, *map(str, arguments)],
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": CHEAP} | environment,
+        env=os.environ | FRESH | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
