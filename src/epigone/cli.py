@@ -35,20 +35,26 @@ def commands() -> ModuleType:
     return discover.load("epigone.commands")
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def study(
-    name: Annotated[str, typer.Argument(help="A recipe of epigone.studies, e.g. testbed.")],
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A recipe of epigone.studies, e.g. testbed.")] = "",
     *,
     root: Root = Path("runs"),
-    seeds: Annotated[int, typer.Option(help="Seeds of every arm (0: the recipe's own choice).")] = 0,
-    scale: Annotated[str, typer.Option(help="full, or small for a try that measures nothing.")] = "full",
     workers: Workers = 2,
     executor: ExecutorName = "local",
     as_json: Json = False,
+    wants_help: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this, and with a NAME the options of that study.")
+    ] = False,
 ) -> None:
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
-    options = {"seeds": seeds, "scale": scale, "num_workers": workers, "executor": executor}
-    outcome = commands().run_study(name, root, **options, quiet=as_json)
+    options = discover.load("epigone.study_options")
+    if wants_help or name.startswith("-") or not name:
+        typer.echo(f"{context.get_help()}\n{options.described(name)}")
+        return
+    study = options.made(name, context.args)
+    outcome = commands().run_study(study, root, num_workers=workers, executor=executor, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(outcome))
 

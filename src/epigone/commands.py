@@ -3,7 +3,6 @@
 In: parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a terminal, else plain lines.
 """
 
-import inspect
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from epigone import discover
 from epigone.errors import SpecError
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
@@ -23,15 +21,8 @@ from epigone.store import Store, verify
 from epigone.study import Outcome, Study, plan, run
 
 
-def run_study(
-    name: str, root: Path, *, seeds: int, scale: str, num_workers: int, executor: str = "local", quiet: bool
-) -> dict[str, object]:
+def run_study(study: Study, root: Path, *, num_workers: int, executor: str = "local", quiet: bool) -> dict[str, object]:
     """Run a study and say where its report is. Raises EpigoneError."""
-    recipe = discover.recipe(name)
-    if "seeds" not in inspect.signature(recipe).parameters:
-        raise SpecError(f"the study {name!r} has a command of its own: epigone {name}")
-    study = recipe(seeds=seeds, scale=scale)
-    assert isinstance(study, Study)
     outcome = execute(study, root, Console(stderr=True, quiet=quiet), num_workers, executor)
     return {
         "report": str(outcome.report),

@@ -23,6 +23,7 @@ from epigone.stages.curate import Source, curated
 from epigone.stages.mix import Mix, Part
 from epigone.store import Store, read_summary
 from epigone.streams import url_of
+from epigone.tokens.amounts import amount
 
 DEFAULT_FILTERS = ("duplicates",)
 
@@ -77,21 +78,9 @@ def run_mix(
     console = Console(stderr=True, quiet=quiet)
     pairs = [_part(text, weight, root) for text, weight in zip(parts, weights or [0.0] * len(parts), strict=True)]
     counted = Input(tokenizer) if tokenizer else None
-    budgets = tuple(map(num_tokens, amounts))
+    budgets = tuple(map(amount, amounts))
     stage = Mix(tuple(pairs), counted, budgets, seed, "go on" if go_on else "stop", name or "mixture")
     return _told(build(stage, root, console, num_workers, executor), console)
-
-
-def num_tokens(text: str) -> int:
-    """`300000`, `300K`, `0.3M` -> 300000. Raises SpecError."""
-    factor = {"K": 1_000, "M": 1_000_000}.get(text[-1:].upper(), 1)
-    try:
-        value = float(text[:-1] if factor > 1 else text) * factor
-    except ValueError:
-        value = 0.0
-    if not value.is_integer() or value < 1:
-        raise SpecError(f"{text!r} is no number of tokens; write it as 300000, 300K or 0.3M")
-    return int(value)
 
 
 def component(folder: str, text: str) -> Component:
@@ -181,7 +170,7 @@ def _named_mixture(
         parts,
         evaluation=[_existing(path).path for path in wanted.evaluation],
         tokenizer=wanted.tokenizer,
-        amounts=tuple(map(num_tokens, wanted.amounts)),
+        amounts=tuple(map(amount, wanted.amounts)),
         seed=wanted.seed,
     )
     assert isinstance(stage, Mix)
@@ -229,8 +218,8 @@ def _print_parts(summary: Mapping[str, object], console: Console) -> None:
         column.justify = "right"
     console.print(table)
     console.print(f"tokens are counted by {'the tokenizer' if summary['counted_by'] == 'tokenizer' else 'words'}")
-    for amount in cast(list[dict[str, int]], summary["amounts"]):
-        console.print(f"the first {amount['num_rows']:,} rows hold {amount['num_tokens']:,} tokens")
+    for taken in cast(list[dict[str, int]], summary["amounts"]):
+        console.print(f"the first {taken['num_rows']:,} rows hold {taken['num_tokens']:,} tokens")
 
 
 def _slug(path: Path) -> str:

@@ -16,7 +16,7 @@ from epigone.models.family import Model
 from epigone.models.gguf_export import KINDS, save_gguf
 from epigone.models.weights import CONFIG, load_checkpoint, save_checkpoint, tokenizer_files
 from epigone.tokens.gguf_metadata import tokenizer_metadata
-from epigone.tokens.gguf_tokenizer import named_tokens, tokenizer_config
+from epigone.tokens.gguf_tokenizer import named_ids, tokenizer_config
 from epigone.tokens.tokenizer import Tokenizer
 
 LAYOUTS = ("gguf", "safetensors")
@@ -74,8 +74,7 @@ def _write_folder(checkpoint: Path, model: Model, out: Path) -> None:
 
 def _write_from_gguf(file: GgufFile, model: Model, out: Path) -> None:
     tokenizer = Tokenizer.load(file.path)
-    ids = {f"{name.removesuffix('_token')}_token_id": tokenizer.id(token) for name, token in named_tokens(file).items()}
-    save_checkpoint(out, model.config, model.params, token_ids={k: v for k, v in ids.items() if k != "unk_token_id"})
+    save_checkpoint(out, model.config, model.params, token_ids=named_ids(file))
     tokenizer.backend.save(str(out / "tokenizer.json"))
     (out / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(file), indent=2) + "\n", encoding="utf-8")
     name, licence = file.text("general.name", file.path.stem), file.text("general.license", "unknown")

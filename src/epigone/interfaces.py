@@ -164,6 +164,11 @@ class Piece(NamedTuple):
 class ChatTemplate(Protocol):
     """Messages -> what a model reads, piece by piece, each with whether it is learnt. Needs no tokenizer."""
 
+    @property
+    def jinja(self) -> str:
+        """The same for other software: the `chat_template` of a tokenizer_config.json."""
+        ...
+
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """The whole conversation; learnt are the assistant's words and the end that closes them.
 

@@ -17,7 +17,7 @@ from epigone.models import family as families
 from epigone.models.family import ModelConfig
 from epigone.models.weights import load_config
 from epigone.parallel.mesh import sizes
-from epigone.tokenize_command import amount
+from epigone.tokens.amounts import amount
 from epigone.training import plan as plans
 from epigone.training.compiled_plan import compiled
 from epigone.training.devices import DEVICES, GIB, Devices

@@ -4,7 +4,6 @@ In: parsed arguments. Out: the JSON object of --json; progress on standard error
 """
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from epigone.spec import Artifact, Component, Input, in_order
 from epigone.stages.encode import Encode
 from epigone.stages.tokenize import Tokenize
 from epigone.store import Store, read_summary
+from epigone.tokens.amounts import amount
 
 Packing = Literal["documents", "chop"]
 Order = Literal["permuted", "as_is"]
-UNITS = {"": 1, "k": 1000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,6 @@ def plan(wanted: Wanted, root: Path) -> list[Tokenize]:
         )
         for each in amounts
     ]
-
-
-def amount(text: str) -> int:
-    """Tokens of `300000`, `300K`, `0.3M` or `150M`. Raises SpecError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().replace("_", ""), re.IGNORECASE)
-    if not match:
-        raise SpecError(f"{text!r} is no amount of tokens; write it as 300000, 300K, 0.3M or 150M")
-    return round(float(match[1]) * UNITS[match[2].lower()])
 
 
 def _source(path: Path, root: Path) -> Artifact | Input:

@@ -189,3 +189,22 @@ def test_inspect_messages_and_words(tmp_path: Path) -> None:
     assert [score.metrics["s"] for score in sheet.scores] == [1, 0.5, 0, 0, 1, 0.25]
     assert [row.detail for row in found if isinstance(row, Drop)] == ["s is 'maybe'", "s is None", "s is a JSON list"]
     assert (sheet.scores[0].prompt, sheet.scores[0].reply) == ("why?", "so")
+
+
+def test_our_own_scores_bear_their_protocol(tmp_path: Path) -> None:
+    rows = [
+        {"item_id": "1", "metrics": {"exact_match": 1.0, "length_words": 3.0}, "prompt": "q", "reply": "r"},
+        {"item_id": "2", "metrics": {"exact_match": None}, "prompt": "q", "reply": "r"},
+        {"item_id": "3", "metrics": 7, "prompt": "q", "reply": "r"},
+    ]
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(jsonl(rows))
+    with pytest.raises(DataError, match=r"summary\.json beside it names none"):
+        read_scores(path)
+    (tmp_path / "summary.json").write_text('{"protocol": "nq-3shot--1a2b3c4d"}')
+    found = read_scores(path)
+    assert [(s.model, s.benchmark, s.metric, s.protocol) for s in found.rows] == [
+        ("", "nq-3shot", "exact_match", "nq-3shot--1a2b3c4d")
+    ]
+    assert found.rows[0].scores[0].reply == "r"
+    assert [drop.reason for drop in found.drops] == ["no number", "no metrics"]

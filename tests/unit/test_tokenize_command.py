@@ -18,7 +18,8 @@ from tokenizers import decoders, models, normalizers
 from epigone.errors import ArtifactError, SpecError
 from epigone.records import Conversation, Message
 from epigone.show_blocks import block_as_json, show_blocks
-from epigone.tokenize_command import Wanted, amount, plan, run_tokenize
+from epigone.tokenize_command import Wanted, plan, run_tokenize
+from epigone.tokens.amounts import amount
 from epigone.tokens.packing import load_blocks
 from epigone.tokens.tokenizer import Tokenizer
 

@@ -1,21 +1,26 @@
 """A checkpoint folder that answers in this process: students and base models.
 
-In: a folder in the published layout (config.json, model.safetensors, tokenizer.json). A prompt's `messages` go through
-the chat template and the reply ends at its end token; a prompt's `text` is continued as it is, nothing put before it.
+In: a folder in the published layout (config.json, model.safetensors, tokenizer.json), or a .gguf file. A prompt's
+`messages` go through the chat template that the checkpoint was published with and the reply ends at its end token; a
+prompt's `text` is continued as it is, behind what the model was trained to see before any text (`<bos>`), if anything.
 Out: Completions with their mean log-probability, and Likelihoods.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from epigone.decoding.engine import Continuation, Engine
 from epigone.decoding.stops import cut
-from epigone.errors import WorkError
+from epigone.errors import SpecError, WorkError
+from epigone.interfaces import ChatTemplate
 from epigone.models.weights import load_checkpoint
 from epigone.records import Completion, Likelihood, Message, Prompt, SamplingParams
 from epigone.tokens.chat_template import ChatTokens
+from epigone.tokens.published import named_id, template_of
+from epigone.tokens.templates.special_tokens import SpecialTokens
 from epigone.tokens.tokenizer import Tokenizer
 
 
@@ -27,9 +32,11 @@ class Checkpoint:
     """
 
     path: str
-    """Folder of the checkpoint."""
+    """Folder of the checkpoint, or a .gguf file."""
     batch_size: int = 64
     """Rows computed at once, whatever is asked."""
+    template: ChatTemplate | None = None
+    """How messages are written; None: as the checkpoint was published, or by special tokens."""
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
         """One Completion a prompt, in order.
@@ -39,7 +46,7 @@ class Checkpoint:
         continuations = self._engine.generate(
             [self._ids(prompt) for prompt in prompts],
             max_new_tokens=sampling.max_tokens,
-            end_ids=[self._chat.end, *self._ids_with(sampling.stop)],
+            end_ids=[*self._end_ids, *self._ids_with(sampling.stop)],
             temperature=sampling.temperature,
             seed=sampling.seed,
             names=[prompt.id for prompt in prompts],
@@ -58,7 +65,16 @@ class Checkpoint:
 
     @cached_property
     def _chat(self) -> ChatTokens:
-        return ChatTokens(Tokenizer.load(Path(self.path)))
+        path = Path(self.path)
+        return ChatTokens(Tokenizer.load(path), self.template or template_of(path) or SpecialTokens())
+
+    @cached_property
+    def _end_ids(self) -> list[int]:
+        """What ends a reply: the token that closes an answer, and those that the checkpoint names (eos)."""
+        ends = set(named_id(Path(self.path), "eos"))
+        with suppress(SpecError):  # a base model without a chat template, which is only ever given text
+            ends.add(self._chat.end)
+        return sorted(ends)
 
     @cached_property
     def _pieces(self) -> list[str]:
@@ -68,7 +84,10 @@ class Checkpoint:
     def _ids(self, prompt: Prompt) -> list[int]:
         if bool(prompt.messages) == bool(prompt.text):
             raise WorkError(f"prompt {prompt.id!r} must have either messages or text")
-        return self._chat.prompt(prompt.messages) if prompt.messages else self._chat.tokenizer.encode(prompt.text)
+        return self._chat.prompt(prompt.messages) if prompt.messages else self._text_ids(prompt.text)
+
+    def _text_ids(self, text: str) -> list[int]:
+        return [*self._chat.tokenizer.opening, *self._chat.tokenizer.encode(text)]
 
     def _ids_with(self, stops: Sequence[str]) -> list[int]:
         """Tokens that hold a stop by themselves: generation need not go on after one."""
@@ -76,13 +95,16 @@ class Checkpoint:
 
     def _pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
         prefix = self._ids(prompt)
-        if prompt.messages:
-            whole = self._chat.encode([*prompt.messages, Message("assistant", continuation)])[0][:-1]
-        else:
-            whole = self._chat.tokenizer.encode(prompt.text + continuation)
+        whole = self._answered(prompt, continuation) if prompt.messages else self._text_ids(prompt.text + continuation)
         if whole[: len(prefix)] == prefix:
             return prefix, whole[len(prefix) :]
         return prefix, self._chat.tokenizer.encode(continuation)  # the seam fell inside a token
+
+    def _answered(self, prompt: Prompt, answer: str) -> list[int]:
+        """The conversation up to the last token of the answer, without what closes it."""
+        ids, learnt = self._chat.encode([*prompt.messages, Message("assistant", answer)])
+        closing = max(at for at, is_learnt in enumerate(learnt) if is_learnt)
+        return ids[:closing]
 
     def _completion(self, continuation: Continuation, stops: Sequence[str]) -> Completion:
         text, stopped = cut(self._chat.tokenizer.decode(continuation.tokens), stops)

@@ -244,7 +244,7 @@ def role_of(value: object) -> Role | None:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts as JSON lines {"id", "messages"}, the last message the user's.
+    """Prompts as JSON lines {"id", "messages"}, the last message the user's; rows of our answers (prompt_id) are some.
 
     Raises DataError naming file and row, since a prompt that is silently missing would shift what is compared.
     """
@@ -254,7 +254,8 @@ def read_prompts(path: Path) -> list[Prompt]:
         messages = messages_field(row, where)
         if messages[-1].role != "user":
             raise DataError(f"{where}: the last message is the {messages[-1].role}'s; a prompt ends in the user's")
-        prompts.append(Prompt(text_field(row, "id", where), messages=messages))
+        name = "prompt_id" if "prompt_id" in row and "id" not in row else "id"
+        prompts.append(Prompt(text_field(row, name, where), messages=messages))
     return prompts
 
 

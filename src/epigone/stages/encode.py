@@ -11,11 +11,9 @@ from typing import ClassVar, Literal
 
 from epigone.interfaces import ChatTemplate, StageSpec
 from epigone.spec import Artifact, Component, Input
+from epigone.tokens.chat_template import SPECIAL_TOKENS
 from epigone.tokens.encoding import Encoded, Selection, encode_documents
 from epigone.tokens.sources import open_source
-
-SPECIAL_TOKENS = Component("tokens.templates", "special_tokens")
-"""The paper's template."""
 
 
 @dataclass(frozen=True)

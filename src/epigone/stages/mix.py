@@ -59,6 +59,10 @@ class Mix:
     kind: ClassVar[str] = "datasets"
     version: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        if any(amount < 1 for amount in self.amounts):
+            raise SpecError(f"an amount of a mixture is one token or more, not {min(self.amounts)}")
+
     @property
     def slug(self) -> str:
         """The dataset's name."""

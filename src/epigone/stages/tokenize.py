@@ -17,6 +17,7 @@ from jaxtyping import Int
 from epigone.interfaces import ChatTemplate, StageSpec
 from epigone.progress import tell
 from epigone.spec import Artifact, Component, Input
+from epigone.tokens.chat_template import SPECIAL_TOKENS
 from epigone.tokens.encoding import Encoded, Selection, encode_documents
 from epigone.tokens.layout import Layout, PackCounts, lay_out_documents, lay_out_stream
 from epigone.tokens.packing import BlockWriter, fill
@@ -27,9 +28,6 @@ Numbers = Int[numpy.ndarray, " k"]
 
 ROWS = 512
 """Blocks that are filled, and written, at a time."""
-
-SPECIAL_TOKENS = Component("tokens.templates", "special_tokens")
-"""The paper's template."""
 
 
 @dataclass(frozen=True)

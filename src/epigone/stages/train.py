@@ -1,7 +1,8 @@
 """train: blocks -> a checkpoint, from random weights (a base model) or from another checkpoint (a student).
 
-In: blocks, a tokenizer, perhaps a checkpoint to start from and pre-training blocks to replay (section 4.1, and the open
-question of section 4.3). Out: `checkpoints/` in Hugging Face layout. Goes on bit-identically after an interruption.
+In: blocks, a tokenizer, perhaps a checkpoint to start from (made here, or a folder or .gguf file from elsewhere) and
+pre-training blocks to replay (section 4.1, and the open question of section 4.3). Out: `checkpoints/` in Hugging Face
+layout. Goes on bit-identically after an interruption.
 """
 
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from epigone.errors import SpecError
-from epigone.interfaces import StageSpec
+from epigone.interfaces import ChatTemplate, StageSpec
 from epigone.models import llama
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
@@ -28,8 +29,9 @@ from epigone.reporting.model_card import CardFacts, model_card
 from epigone.reporting.provenance import licence_of, lineage
 from epigone.spec import Artifact, Component, Input, is_stage
 from epigone.store import write_text
-from epigone.tokens.chat_template import JINJA, ChatTokens
+from epigone.tokens.chat_template import SPECIAL_TOKENS, ChatTokens
 from epigone.tokens.packing import Blocks, load_blocks
+from epigone.tokens.published import named_id, tokenizer_config_of
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.embeddings import init_token_embeddings
 from epigone.training.log import warmup_note
@@ -64,15 +66,17 @@ class Train:
     blocks: StageSpec | Artifact | None
     """What is learnt; None trains on replayed text alone (the treatment `replay`)."""
     tokenizer: Input
-    """The tokenizer.json that goes with the checkpoint."""
+    """The tokenizer that goes with the checkpoint: a tokenizer.json, or the folder or .gguf file that holds it."""
     recipe: Recipe
     """Learning rate, schedule, batch, epochs."""
     name: str
     """What the model is called."""
     size: Size | None = None
     """Shape of a base model that starts from random weights."""
-    start: StageSpec | Artifact | None = None
-    """The checkpoint that a student starts from."""
+    start: StageSpec | Artifact | Input | None = None
+    """The checkpoint that a student starts from: an artifact, or a folder or .gguf file from elsewhere."""
+    template: Component = SPECIAL_TOKENS
+    """How the blocks' dialogues were written; it goes along with the checkpoint."""
     treatments: tuple[Component, ...] = ()
     """What is done besides: components of `training.treatments`, each at most once."""
     compute: Compute = DEFAULT
@@ -82,8 +86,9 @@ class Train:
     seed: int = 0
     """Of the random weights and of what treatments draw from the data; the recipe's own seed orders the blocks."""
     role_sources: tuple[tuple[str, str], ...] = (("<|user|>", "Q :"), ("<|assistant|>", "A :"))
-    """Role tokens start as the mean of these tokens' embeddings: in a finished base, which has never seen them, so that
-    it can be asked in chat form too, and again in a student before it learns."""
+    """The special tokens of the roles start as the mean of these tokens' embeddings: in a finished base, which has
+    never seen them, so that it can be asked in chat form too, and again in a student before it learns. Of another
+    template, whose tokens the checkpoint brings along, nothing is changed."""
 
     kind: ClassVar[str] = "checkpoints"
     version: ClassVar[int] = 1
@@ -115,7 +120,7 @@ class Train:
         if self.mesh:
             hosts.join(launch_of())
         mesh = make_mesh(self.mesh) if self.mesh else None
-        template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)))
+        template = ChatTokens(Tokenizer.load(inputs(self.tokenizer)), cast(ChatTemplate, self.template.make(inputs)))
         treatments = [cast(Treatment, treatment.make(inputs)) for treatment in self.treatments]
         blocks, counts = self._mixture(inputs, treatments)
         start = self._start(inputs, template.tokenizer, mesh)
@@ -135,9 +140,10 @@ class Train:
             )
         if self.size is not None:
             model = self._with_roles(model, template.tokenizer)
-        save_checkpoint(out, model.config, model.params, token_ids={"eos_token_id": template.end, "pad_token_id": 0})
+        config, ids = _published(inputs(self.start) if self.start is not None else None)
+        save_checkpoint(out, model.config, model.params, token_ids=ids | {"eos_token_id": template.end})
         if hosts.is_first():
-            template.save(out)
+            template.save(out, config)
             shutil.rmtree(out / "state", ignore_errors=True)  # only an unfinished run needs it
         note = warmup_note(log, self.recipe.learning_rate, self.recipe.warmup_of(log.num_steps))
         counts |= {
@@ -149,10 +155,10 @@ class Train:
             "notes": ([note] if note else []) + _undivided(model, mesh),
         }
         if hosts.is_first():
-            write_text(out / "README.md", model_card(self._facts(inputs, counts)))
+            write_text(out / "README.md", model_card(self._facts(inputs, counts, template)))
         return counts | meter.figures
 
-    def _facts(self, inputs: Callable[[object], Path], counts: dict[str, object]) -> CardFacts:
+    def _facts(self, inputs: Callable[[object], Path], counts: dict[str, object], chat: ChatTokens) -> CardFacts:
         options = [value for treatment in self.treatments for _, value in treatment.options]
         sources = [each for each in (self.blocks, self.start, *options) if isinstance(each, Artifact) or is_stage(each)]
         start = inputs(self.start) if self.start is not None else None
@@ -164,7 +170,7 @@ class Train:
             recipe=asdict(self.recipe),
             treatments=[treatment.name for treatment in self.treatments],
             counts=counts,
-            template=JINJA,
+            template=chat.template.jinja,
         )
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer, mesh: Mesh | None) -> Model:
@@ -179,7 +185,8 @@ class Train:
         return self._with_roles(load_checkpoint(path, places), tokenizer)
 
     def _with_roles(self, model: Model, tokenizer: Tokenizer) -> Model:
-        rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in self.role_sources}
+        sources = self.role_sources if self.template.name == SPECIAL_TOKENS.name else ()
+        rows = {tokenizer.id(token): tokenizer.encode(source) for token, source in sources}
         return init_token_embeddings(model, rows)
 
     def _mixture(
@@ -192,6 +199,14 @@ class Train:
         assert blocks is not None
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
         return blocks, {kind: own, "replay_tokens": blocks.num_tokens - own}
+
+
+def _published(start: Path | None) -> tuple[dict[str, object], dict[str, int]]:
+    """What the checkpoint that a student starts from says of its tokenizer, and the ids that config.json names."""
+    if start is None:
+        return {}, {"pad_token_id": 0}
+    named = {f"{name}_token_id": named_id(start, name) for name in ("bos", "pad")}
+    return tokenizer_config_of(start), {key: ids[0] for key, ids in named.items() if ids}
 
 
 def _undivided(model: Model, mesh: Mesh | None) -> list[str]:

@@ -73,7 +73,11 @@ SMALL = Scale(
 
 
 def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
-    """The study. `seeds` 0: the middle base at two seeds, the others at one; n: every arm at n seeds."""
+    """The study.
+
+    seeds: of every arm; 0 is the middle base at two seeds, the others at one.
+    scale: full, or small for a try that measures nothing.
+    """
     if scale not in ("full", "small"):
         raise SpecError(f"no scale {scale!r}; there is: full, small")
     if not 0 <= seeds <= 9:

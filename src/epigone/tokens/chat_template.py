@@ -8,7 +8,7 @@ Source: the paper, section 4.1 ("LM losses on only the model outputs").
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,20 +16,16 @@ from pathlib import Path
 from epigone.errors import SpecError
 from epigone.interfaces import ChatTemplate, Piece
 from epigone.records import Message
+from epigone.spec import Component
 from epigone.tokens.templates.special_tokens import ASSISTANT, END, USER, SpecialTokens
 from epigone.tokens.tokenizer import Tokenizer
 
-__all__ = ["ASSISTANT", "END", "JINJA", "USER", "ChatTokens"]
+__all__ = ["ASSISTANT", "END", "SPECIAL_TOKENS", "USER", "ChatTokens"]
 
-JINJA = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}{{ '<|user|> ' + message['content'] | trim }}"
-    "{% elif message['role'] == 'assistant' %}{{ '<|assistant|> ' + message['content'] | trim + '<|end|>' }}"
-    "{% else %}{{ raise_exception('roles are user and assistant') }}{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-"""The template of special tokens for other software, as `chat_template` of tokenizer_config.json."""
+SPECIAL_TOKENS = Component("tokens.templates", "special_tokens")
+"""The paper's template."""
+
+_ANSWERED = (Message("user", "x"), Message("assistant", "y"))
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,14 @@ class ChatTokens:
 
     @cached_property
     def end(self) -> int:
-        """The id that closes an assistant's turn in the template of special tokens."""
-        return self._control(END)
+        """The id of the control token that closes an assistant's turn.
+
+        Raises SpecError where the template closes turns by no such token, or the tokenizer does not have it.
+        """
+        closing = [piece.text for piece in self.template.pieces(_ANSWERED) if piece.is_control and piece.is_learnt]
+        if not closing:
+            raise SpecError("the chat template closes an answer by no control token, so that none would ever end")
+        return self._control(closing[-1])
 
     def encode(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
         """Ids and, of the same length, True where the loss counts.
@@ -55,16 +57,16 @@ class ChatTokens:
         """Ids of what a model reads before it answers. Raises SpecError unless it is its turn."""
         return self.encode_pieces([self.template.prompt(messages)])[0][0]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, config: Mapping[str, object] | None = None) -> None:
         """Write tokenizer.json and tokenizer_config.json, so that other software can load tokenizer and template.
 
-        Raises SpecError for another template than that of special tokens.
+        `config` is what the tokenizer's own tokenizer_config.json says besides.
         """
-        if not isinstance(self.template, SpecialTokens):
-            raise SpecError("only the template special_tokens has a form for other software; copy the model's own")
         self.tokenizer.backend.save(str(folder / "tokenizer.json"))
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": JINJA}
-        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        closing = self.tokenizer.backend.id_to_token(self.end)
+        kept = {"tokenizer_class": "PreTrainedTokenizerFast"} | dict(config or {})
+        written = kept | {"eos_token": closing, "chat_template": self.template.jinja}
+        (folder / "tokenizer_config.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
     def encode_pieces(self, conversations: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
         """Ids and mask of what the template wrote for each of several conversations, tokenised together."""

@@ -86,6 +86,19 @@ def named_tokens(file: GgufFile) -> dict[str, str]:
     return {name: tokens[id_] for name, id_ in ids.items() if isinstance(id_, int) and id_ < len(tokens)}
 
 
+def named_ids(file: GgufFile) -> dict[str, int]:
+    """bos_token_id, eos_token_id, pad_token_id: those that the file names."""
+    tokens = {token: id_ for id_, token in enumerate(file.texts("tokenizer.ggml.tokens"))}
+    named = named_tokens(file)
+    return {f"{name}_id": tokens[token] for name, token in named.items() if name != "unk_token"}
+
+
+def control_names(file: GgufFile) -> list[str]:
+    """The file's control tokens."""
+    types = file.numbers("tokenizer.ggml.token_type")
+    return [token for token, kind in zip(file.texts("tokenizer.ggml.tokens"), types, strict=True) if kind == CONTROL]
+
+
 def sentencepiece_bpe(
     vocabulary: Mapping[str, int],
     scores: Sequence[float | int],

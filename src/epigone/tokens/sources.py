@@ -64,7 +64,10 @@ class Dialogues:
 
 @dataclass(frozen=True)
 class Texts:
-    """Plain documents, all of them learnt, each closed by a control token; too long a one is split."""
+    """Plain documents, all of them learnt, each closed by a control token; too long a one is split.
+
+    Where the model was trained to see a control token before any text, each opens with it; that one is not learnt.
+    """
 
     path: Path
     tokenizer: Tokenizer
@@ -77,10 +80,11 @@ class Texts:
         return (row for row in form.read(self.path) if isinstance(row, Document))
 
     def encode(self, rows: Sequence[Row]) -> list[Tokenized]:
-        """Ids, the end token last, and a mask of nothing but True."""
-        end = self.tokenizer.id(self.end)
+        """Ids, the end token last, and the mask: True but for what opens every text."""
+        opening, end = self.tokenizer.opening, self.tokenizer.id(self.end)
+        unlearnt = [False] * len(opening)
         encoded = self.tokenizer.encode_batch([row.text for row in cast(Sequence[Document], rows)])
-        return [([*ids, end], [True] * (len(ids) + 1)) for ids in encoded]
+        return [([*opening, *ids, end], [*unlearnt, *[True] * (len(ids) + 1)]) for ids in encoded]
 
 
 def open_source(path: Path, tokenizer: Path, template: ChatTemplate, *, is_dialogue: bool, document_end: str) -> Source:

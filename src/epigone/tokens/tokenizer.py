@@ -68,6 +68,17 @@ class Tokenizer:
         added = self.backend.get_added_tokens_decoder()
         return frozenset(id_ for id_, token in added.items() if token.special and token.content != unknown)
 
+    @cached_property
+    def opening(self) -> tuple[int, ...]:
+        """Ids that the model was trained to see before any text, such as `<bos>`; empty for most.
+
+        `encode` never puts them there: whoever asks for a text's continuation or likelihood does.
+        """
+        with_ends = self.backend.encode("a", add_special_tokens=True).ids
+        bare = self.backend.encode("a", add_special_tokens=False).ids
+        starts = [at for at in range(len(with_ends)) if with_ends[at : at + len(bare)] == bare]
+        return tuple(with_ends[: starts[0]]) if starts else ()
+
     def id(self, token: str) -> int:
         """The id of one vocabulary entry. Raises SpecError where it is absent."""
         found = self.backend.token_to_id(token)

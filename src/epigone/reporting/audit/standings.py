@@ -23,6 +23,10 @@ from epigone.reporting.audit.findings import Axis
 STYLE_PROTOCOL = "style rules of epigone.metrics.likeness, against the teacher's answers"
 FARTHER = frozenset({"distance", "told_apart"})
 """Metrics of which less is nearer to the teacher."""
+LESS_IS_BETTER = frozenset(
+    {"bits_per_byte", "nats_per_token", "perplexity", "byte_perplexity", "word_perplexity", "brier_score"}
+)
+"""Metrics of benchmarks of which less is better; none of them is a share. Ours, and those of lm-evaluation-harness."""
 RANDOM = "random pairing"
 PRIMARY = ("exact_match", "acc", "accuracy", "acc_norm", "pass@1", "mean")
 """The metric that stands for a benchmark where several were recorded, in this order; else the first by name."""
@@ -42,11 +46,12 @@ class Standing:
     items: Mapping[str, Array] = field(default_factory=dict[str, Array])
     floor: Draws | None = None
     primary: bool = True
+    less_is_better: bool = False
 
     def nearness(self, model: str) -> Draws:
         """The draws with more meaning nearer to the teacher."""
         found = self.draws[model]
-        if self.metric not in FARTHER:
+        if self.metric not in FARTHER and not self.less_is_better:
             return found
         return Draws(-found.points, -found.samples, found.n, seed=found.seed)
 
@@ -110,10 +115,12 @@ def capability(
     missing: dict[str, str] = {}
     for (benchmark, metric), found in grouped.items():
         first = _primary(by_benchmark[benchmark])
-        name = benchmark if metric == first else f"{benchmark}/{metric}"
+        is_plain = metric == first and metric not in LESS_IS_BETTER
+        name = benchmark if is_plain else f"{benchmark}/{metric}"
         kept, lost = _one_protocol(found)
         missing |= {f"capability.{name} of {model}": why for model, why in lost.items()}
-        standings.append(_standing(name, kept, primary=metric == first))
+        standing = _standing(name, kept, primary=metric == first)
+        standings.append(replace(standing, less_is_better=metric in LESS_IS_BETTER))
     return tuple(standings), missing
 
 

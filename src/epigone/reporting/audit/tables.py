@@ -173,7 +173,9 @@ def capability(findings: AuditFindings) -> Table:
         "Benchmark",
         [Cell(metric) for metric in metrics],
         names,
-        lambda i, k: cell(findings.estimate(names[k], "capability", metrics[i])),
+        lambda i, k: cell(
+            findings.estimate(names[k], "capability", metrics[i]), wording("capability", metrics[i]).unit
+        ),
     )
     return Table(
         "capability",

@@ -124,7 +124,15 @@ def _said_of_capability(axes: Sequence[_Axis]) -> Iterator[str]:
         names = [a.standing.metric + _share(a) for a in axes if a.word == word and a.gap and a.gap.has_gap]
         if names:
             yield f"{beginning} {' and '.join(names)}"
-    without = [a.standing.metric for a in axes if not (a.gap and a.gap.has_gap)]
+    alone = [a for a in axes if not a.gap]  # of base and student only: how it moved is all that can be said
+    moves = {"gain": "better than the base on", "regression": "worse than the base on"}
+    for word, beginning in moves.items():
+        names = [a.standing.metric for a in alone if a.word == word]
+        if names:
+            yield f"{beginning} {' and '.join(names)}, where the teacher was not measured"
+    without = [
+        a.standing.metric for a in axes if not (a.gap and a.gap.has_gap) and not (a in alone and a.word in moves)
+    ]
     if without:
         yield f"no gap between base and teacher to be judged on {' and '.join(without)}"
     if not axes:

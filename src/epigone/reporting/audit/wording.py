@@ -4,6 +4,7 @@ In: metric names of metrics.likeness and of other harnesses. Out: short English.
 """
 
 from epigone.metrics.likeness import FIRST_LOOK, OTHER_DEFINITIONS, TABLE_2
+from epigone.reporting.audit.standings import LESS_IS_BETTER
 from epigone.reporting.wording import Metric
 
 METRICS: dict[str, Metric] = {
@@ -42,9 +43,9 @@ STYLE_ORDER = (*TABLE_2, "distance", "told_apart", *FIRST_LOOK, *OTHER_DEFINITIO
 
 
 def wording(axis: str, metric: str) -> Metric:
-    """A metric in words; a benchmark by its own name, in percent."""
+    """A metric in words; a benchmark by its own name, in percent where its metric is a share."""
     if axis == "capability":
-        return Metric(metric)
+        return Metric(metric, "number" if metric.rpartition("/")[2] in LESS_IS_BETTER else "percent")
     return METRICS.get(metric) or Metric(metric.replace("_", " "))
 
 

@@ -16,6 +16,12 @@ from epigone.tokens.turns import check_options, sayable
 
 START, END = "<|im_start|>", "<|im_end|>"
 _ROLES = ("system", "user", "assistant")
+_JINJA = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,11 @@ class Chatml:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def jinja(self) -> str:
+        """For other software; it leaves reasoning out."""
+        return _JINJA
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Every message between its control tokens. Raises SpecError for what the template cannot say."""

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 from epigone.errors import DataError, SpecError
+from epigone.gguf_file import open_gguf
 from epigone.interfaces import Piece
 from epigone.records import Message
+from epigone.tokens.gguf_tokenizer import control_names, tokenizer_config
 from epigone.tokens.sandbox import GUARD, LEARNT, LEARNT_END, MARKS, THOUGHT, THOUGHT_END, Render, compiled
 from epigone.tokens.turns import check_options
 
@@ -33,9 +35,9 @@ class Jinja:
     """A published chat template; the conversation's own order of roles is the template's business."""
 
     source: str
-    """Where the template is: tokenizer_config.json, or a file of the template alone (chat_template.jinja)."""
+    """Where the template is: tokenizer_config.json, a .gguf file, or the template alone (chat_template.jinja)."""
     tokenizer: str
-    """The tokenizer.json, or a folder that holds it: says which of the words are control tokens."""
+    """The tokenizer.json or .gguf file, or a folder that holds it: says which of the words are control tokens."""
     config: str = ""
     """The tokenizer_config.json that names bos_token, eos_token ..., where `source` is not that file."""
     reasoning: Literal["learn", "read", "leave_out"] = "learn"
@@ -47,6 +49,11 @@ class Jinja:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def jinja(self) -> str:
+        """The template itself."""
+        return self._source
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """The whole conversation. Raises SpecError for what the template, or its place without marks, cannot say."""
@@ -67,12 +74,14 @@ class Jinja:
 
     @cached_property
     def _config(self) -> dict[str, object]:
-        config = self.source if self.source.endswith(".json") else self.config
+        config = self.source if self.source.endswith((".json", ".gguf")) else self.config
+        if config.endswith(".gguf"):
+            return tokenizer_config(open_gguf(Path(config)))
         return _json(Path(config)) if config else {}
 
     @cached_property
     def _source(self) -> str:
-        if not self.source.endswith(".json"):
+        if not self.source.endswith((".json", ".gguf")):
             return Path(self.source).read_text(encoding="utf-8")
         found = self._config.get("chat_template")
         if isinstance(found, list):  # several by name
@@ -96,11 +105,7 @@ class Jinja:
     @cached_property
     def _control(self) -> re.Pattern[str]:
         """Any control token, the longest first; in text that a message brought, a guard stands after its head."""
-        path = Path(self.tokenizer)
-        plain = _json(path / "tokenizer.json" if path.is_dir() else path)
-        unknown = cast(Mapping[str, object], plain.get("model") or {}).get("unk_token")
-        added = cast(list[dict[str, object]], plain.get("added_tokens") or [])
-        names = [str(token["content"]) for token in added if token.get("special") and token["content"] != unknown]
+        names = _control_names(Path(self.tokenizer))
         return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))) or r"(?!)")
 
     @cached_property
@@ -239,6 +244,15 @@ def _calls(text: str) -> object:
             except ValueError:
                 continue  # not JSON: the template sees the text
     return calls
+
+
+def _control_names(path: Path) -> list[str]:
+    if not path.is_dir() and path.suffix == ".gguf":
+        return control_names(open_gguf(path))
+    plain = _json(path / "tokenizer.json" if path.is_dir() else path)
+    unknown = cast(Mapping[str, object], plain.get("model") or {}).get("unk_token")
+    added = cast(list[dict[str, object]], plain.get("added_tokens") or [])
+    return [str(token["content"]) for token in added if token.get("special") and token["content"] != unknown]
 
 
 def _json(path: Path) -> dict[str, object]:

@@ -14,6 +14,15 @@ from epigone.records import Message
 from epigone.tokens.turns import Reasoning, System, check_asks, check_options, sayable
 
 OPENING = "BEGINNING OF CONVERSATION: "
+_JINJA = (
+    "{{ BEGIN + 'BEGINNING OF CONVERSATION: ' }}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ 'USER: ' + message['content'] | trim + ' ' }}"
+    "{% elif message['role'] == 'assistant' %}{{ 'GPT: ' + message['content'] | trim + END }}"
+    "{% else %}{{ raise_exception('roles are user and assistant') }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'GPT:' }}{% endif %}"
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,11 @@ class Koala:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def jinja(self) -> str:
+        """For other software."""
+        return _JINJA.replace("BEGIN +", f"{self.begin!r} +").replace("+ END", f"+ {self.end!r}")
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """The markers and words of every message. Raises SpecError for what the template cannot say."""

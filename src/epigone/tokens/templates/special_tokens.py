@@ -14,6 +14,14 @@ from epigone.tokens.turns import Reasoning, System, check_asks, check_options, s
 
 USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|end|>"
 _HEADS = {"user": USER, "assistant": ASSISTANT}
+_JINJA = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ '<|user|> ' + message['content'] | trim }}"
+    "{% elif message['role'] == 'assistant' %}{{ '<|assistant|> ' + message['content'] | trim + '<|end|>' }}"
+    "{% else %}{{ raise_exception('roles are user and assistant') }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,11 @@ class SpecialTokens:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def jinja(self) -> str:
+        """For other software."""
+        return _JINJA
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Role token and words of every message. Raises SpecError for what the template cannot say."""
