@@ -19,6 +19,7 @@ PROTOCOLS = {
     "curation": interfaces.Filter,
     "formats": interfaces.Format,
     "judges": interfaces.Judge,
+    "prompts": interfaces.PromptGenerator,
     "recordings.answers": interfaces.AnswerFormat,
     "recordings.judgments": interfaces.JudgmentFormat,
     "recordings.scores": interfaces.ScoreFormat,
@@ -95,7 +96,7 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     folder, cls = component
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
-    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith(
+    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges", "prompts") or folder.startswith(
         ("recordings.", "tokens.", "training.")
     ):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
