@@ -21,8 +21,8 @@ from epigone.store import decode, read_record, write_json, write_text
 
 CARD, CARRIED = "card.json", "cards.json"
 _FORBIDDING = re.compile(
-    r"(?<!not )\b(?:forbid|prohibit|disallow)|\b(?:may|must|shall|can|do|does|are|is|will)(?: not|n't)\b|\bcannot\b"
-    r"|\bnot (?:be )?(?:allowed|permitted|used?)\b|\bexcept (?:to|for)\b",
+    r"(?<!not )\b(?:forbid|prohibit|disallow)|\bcannot\b|\bnot (?:be )?(?:allowed|permitted|used?)\b|\bexcept (?:to|for)\b"
+    r"|\b(?:may|must|shall|can|do|does|are|is|will)(?: not|n't)\b(?! (?:forbid|prohibit|disallow))",
     re.IGNORECASE,
 )
 _TRAINING = re.compile(r"\b(?:train|fine-?tun|distil|develop|compet|imitat|derivative)", re.IGNORECASE)
