@@ -21,6 +21,9 @@ from epigone.store import Store, read_summary
 from epigone.synthesis.instances import classification_prompt, instance_prompt, read_instances, says_yes
 from epigone.synthesis.instructions import Pool, list_prompt, read_list, read_tasks
 
+RIVERS = "Name three small rivers."
+TWO = "one input, two outputs"
+
 
 def task(text, number=0):
     return Conversation(f"t{number}", (Message("user", text),))
@@ -35,9 +38,9 @@ def test_the_list_that_a_model_goes_on_with():
 @pytest.mark.parametrize(
     ("reply", "found"),
     [
-        (" Name three small rivers.\n10. sort the words\n by length.\n", [("Name three small rivers.", ""), ("Sort the words by length.", "")]),
-        ("9. Name three small rivers.\n\n10) Sort words by length.", [("Name three small rivers.", ""), ("Sort words by length.", "")]),
-        ("Here are more tasks:\n\n**1.** Name three small rivers.", [("Here are more tasks:", "ends in a colon"), ("Name three small rivers.", "")]),
+        (f" {RIVERS}\n10. sort the words\n by length.\n", [(RIVERS, ""), ("Sort the words by length.", "")]),
+        (f"9. {RIVERS}\n\n10) Sort words by length.", [(RIVERS, ""), ("Sort words by length.", "")]),
+        (f"Here are some more:\n\n**1.** {RIVERS}", [("Here are some more:", "ends in a colon"), (RIVERS, "")]),
         ("Name a river.", [("Name a river.", "too short")]),
         ("Draw a map of the town.", [("Draw a map of the town.", "about what no language model sees")]),
         ("Remap the keys as told.", [("Remap the keys as told.", "")]),
@@ -147,7 +150,7 @@ def test_prompts_for_instances_show_seeds_of_the_same_kind():
         ("Input: a\nOutput: a", [("a", "a", "output is the input")]),
         ("Input: a\nOutput:", [("a", "", "no output")]),
         ("Input: a\nOutput: as follows:", [("a", "as follows:", "not finished")]),
-        ("Input: a\nOutput: b\nInput: a\nOutput: c", [("a", "b", "one input, two outputs"), ("a", "c", "one input, two outputs")]),
+        ("Input: a\nOutput: b\nInput: a\nOutput: c", [("a", "b", TWO), ("a", "c", TWO)]),
         ("Input: a\nOutput: b\nInput: a\nOutput: b", [("a", "b", ""), ("a", "b", "comes twice")]),
         ("no idea", [("", "no idea", "no instance")]),
     ],

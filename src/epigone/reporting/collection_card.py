@@ -21,7 +21,8 @@ from epigone.store import decode, read_record, write_json, write_text
 
 CARD, CARRIED = "card.json", "cards.json"
 _FORBIDDING = re.compile(
-    r"(?<!not )\b(?:forbid|prohibit|disallow)|\bcannot\b|\bnot (?:be )?(?:allowed|permitted|used?)\b|\bexcept (?:to|for)\b"
+    r"(?<!not )\b(?:forbid|prohibit|disallow)|\bcannot\b|\bexcept (?:to|for)\b"
+    r"|\bnot (?:be )?(?:allowed|permitted|used?)\b"
     r"|\b(?:may|must|shall|can|do|does|are|is|will)(?: not|n't)\b(?! (?:forbid|prohibit|disallow))",
     re.IGNORECASE,
 )
