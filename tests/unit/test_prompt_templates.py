@@ -130,6 +130,16 @@ def test_the_last_pair_of_a_reply_that_is_cut_off_is_not_whole(template):
     reply = "Q: a b\nA: c\nQ: d e\nA: Frank Sin"
     assert read(template, reply, is_cut=True) == [("a b", "c", ""), ("d e", "Frank Sin", "cut off")]
     assert read(template, "Q: a b\nA: c\nQ: d", is_cut=True)[-1] == ("d", "", "no answer")
+    assert read(template, "Q: a b A: Frank Sin", is_cut=True) == [("a b", "Frank Sin", "cut off")]
+    assert read(template, f"{reply}\nThat was the la", is_cut=True)[-1] == ("d e", "Frank Sin", ""), "it was whole"
+
+
+def test_a_question_goes_on_in_the_next_line_as_in_table_3(template):
+    reply = "Q: when did india win gold in hockey\nat olympics\nA: 1980\nat Moscow\n\nQ: who won\n\nNote: easy\nA: Ann"
+    assert read(template, reply) == [
+        ("when did india win gold in hockey at olympics", "1980", ""),
+        ("who won", "Ann", ""),
+    ]
 
 
 WORDS = ["who", "what", "sang", "the", "1988", "st.", "louis", "a", "q", "is:", "café", "é5", "ünder"]

@@ -108,6 +108,8 @@ def test_disagreement_asks_about_what_the_base_does_not_know(prompts, tmp_path):
     assert len((folder / "answers.jsonl").read_text().splitlines()) == 30
     asked = store.build(Collect(TEACHER, Input("records.jsonl", Select(prompts, 60))))
     assert read_summary(asked)["num_kept"] == 60, "a collection reads it as it is"
+    source = f"{store.resolver.id(Select(prompts, 60))}/records.jsonl"
+    assert json.loads((asked / "card.json").read_text())["prompts"] == source
 
 
 def test_what_cannot_be_chosen(prompts, tmp_path):

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from tokenize_cases import byte_tokenizer
+from typer.testing import CliRunner
 
+from epigone.cli import app
 from epigone.datasets import iterate_rows, read_dataset
 from epigone.errors import ArtifactError, SpecError, WorkError
 from epigone.interfaces import Rounds
 from epigone.prompts.nq_synthetic import NqSynthetic
-from epigone.prompts_command import Wanted, run_prompts, stage_of
+from epigone.prompts_command import Wanted, stage_of
 from epigone.records import Completion, DroppedConversation, Message, Prompt, Response, SamplingParams
 from epigone.spec import Artifact, Component, Input
 from epigone.stages.curate import Curate
@@ -203,18 +205,20 @@ def test_the_leak_filter_is_on_by_default(tmp_path):
         stage_of(Wanted("nq-sinthetic", wanted.teacher, Rounds(), leak_filter=False))
 
 
-def test_the_command_tells_the_yield_and_warns_of_terms(tmp_path, capsys):
+def test_the_command_tells_the_yield_and_warns_of_terms(tmp_path):
     reply = "Q: who wrote it\nA: Ann Lee\nQ: who wrote it\nA: Ann Lee\nQ: and who not"
     (tmp_path / "replies.json").write_text(json.dumps({"*": reply}))
     terms = "You must not use replies to train other models."
-    rounds = Rounds(1, 1)
-    wanted = Wanted("nq-synthetic:max_tokens=90", f"canned:{tmp_path / 'replies.json'}", rounds, (), False, terms=terms)
-    found = run_prompts(wanted, tmp_path / "runs", quiet=False)
+    words = ["nq-synthetic:max_tokens=90", "--teacher", f"canned:{tmp_path / 'replies.json'}", "--no-leak-filter"]
+    words += ["--examples", "1", "--round-size", "1", "--terms", terms, "--root", str(tmp_path / "runs")]
+    done = CliRunner().invoke(app, ["prompts", *words])
+    assert done.exit_code == 0, done.output
+    shown = done.stderr
+    found = json.loads(CliRunner().invoke(app, ["prompts", *words, "--json"]).stdout)
     assert (found["num_asked"], found["num_parsed"], found["num_malformed"], found["num_kept"]) == (1, 2, 1, 1)
     assert [text.partition(": ")[2] for text in found["warnings"]] == [
         f"the terms as given forbid training; terms as given: {terms}"
     ]
-    shown = capsys.readouterr().err
     assert "1 no answer" in shown and "1 pair comes twice" in shown and "warning: datasets/nq-synthetic" in shown
     card = (Path(found["artifact"]) / "README.md").read_text()
     assert "max_tokens=90" in card and "temperature=1.0" in card and str(tmp_path) not in card

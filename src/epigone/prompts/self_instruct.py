@@ -21,6 +21,7 @@ from epigone.synthesis import instances, instructions
 from epigone.synthesis.rounds import (
     PARSER,
     Candidate,
+    Unrepeated,
     generator_of,
     grow,
     left_out,
@@ -77,7 +78,7 @@ class SelfInstruct:
 
         grown = grow(draw, instructions.Pool(list(people), self.threshold), rounds, leaks)
         made = self._instances(model, [each.messages[0].content for each in grown.kept])
-        fresh, refused = sift(made, Pairwise(), leaks)
+        fresh, refused = sift(made, Unrepeated(), leaks)
         return Grown(tuple(fresh), (*grown.dropped, *refused), grown.rounds, grown.ended)
 
     def _shown(self, people: Sequence[str], machine: Sequence[str], random: Generator) -> list[str]:
@@ -110,21 +111,6 @@ class SelfInstruct:
             candidate
             for prompt, instruction, kind, completion in zip(prompts, kept, kinds, completions, strict=True)
             for candidate in _conversations(prompt, instruction, completion, is_classification=kind)
-        ]
-
-
-class Pairwise:
-    """Conversations of which none comes twice, message for message."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[Message, ...], str] = {}
-
-    def reasons(self, candidates: Sequence[Conversation]) -> list[tuple[str, str]]:
-        """("pair comes twice", as which) of those that were there before."""
-        first = [self._seen.setdefault(each.messages, each.id) for each in candidates]
-        return [
-            ("", "") if name == each.id else ("pair comes twice", f"as {name}")
-            for name, each in zip(first, candidates, strict=True)
         ]
 
 

@@ -94,6 +94,12 @@ def card_of(
     )
 
 
+def source_of(path: Path) -> str:
+    """How a file of prompts is called on a card: by its artifact, or by its name alone."""
+    folder = path.parent
+    return f"{folder.parent.name}/{folder.name}/{path.name}" if (folder / "DONE").is_file() else path.name
+
+
 def write_card(out: Path, card: CollectionCard) -> None:
     """card.json and README.md of a collection's folder."""
     write_json(out / CARD, asdict(card))

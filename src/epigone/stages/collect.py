@@ -13,7 +13,7 @@ from typing import ClassVar
 from epigone.formats.messages import read_prompts
 from epigone.interfaces import LanguageModel
 from epigone.records import Completion, Prompt, Response, SamplingParams
-from epigone.reporting.collection_card import card_of, write_card
+from epigone.reporting.collection_card import card_of, carry_cards, source_of, write_card
 from epigone.spec import Component, Input
 from epigone.store import write_records, write_text
 
@@ -62,7 +62,9 @@ class Collect:
         write_records(out / "failed.jsonl", [p for p, c in answered if not c.text.strip()])
         write_text(out / "sharegpt.json", sharegpt_json(responses))
         drawn = {"temperature": sampling.temperature, "max_tokens": self.max_tokens, "sample": self.sample}
-        told = {"prompts": Path(self.prompts.path).name, "num_prompts": len(prompts), "num_answers": len(responses)}
+        source = inputs(self.prompts)
+        told = {"prompts": source_of(source), "num_prompts": len(prompts), "num_answers": len(responses)}
+        carry_cards([source], out)
         write_card(out, card_of(self.teacher, self.name, parameters=drawn, terms=self.terms, **told))
         return {"num_prompts": len(prompts), "num_kept": len(responses), "num_failed": len(prompts) - len(responses)}
 

@@ -63,7 +63,7 @@ class Synthesise:
         leaks = self.leaks.make(inputs) if self.leaks else None
         assert isinstance(generator, PromptGenerator) and isinstance(teacher, LanguageModel)
         assert leaks is None or isinstance(leaks, Filter)
-        recorder = Recorder(teacher, self.teacher_name, out / ROUNDS_FOLDER)
+        recorder = Recorder(teacher, self.teacher_name, out / ROUNDS_FOLDER, self.rounds.prompts_per_round)
         grown = generator.grow(recorder, self.rounds, leaks)
         self._check(grown)
         days = recorder.days() if self.teacher.folder == "backends" else ("", "")

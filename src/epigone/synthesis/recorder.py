@@ -17,17 +17,25 @@ from epigone.store import read_records, write_records
 
 
 class Recorder:
-    """A LanguageModel that writes `FOLDER/0000.jsonl` and so on, and reads those that are there instead of asking."""
+    """A LanguageModel that writes `FOLDER/0000.jsonl` and so on, and reads those that are there instead of asking.
 
-    def __init__(self, model: LanguageModel, name: str, folder: Path) -> None:
+    No more than `at_once` prompts are asked at once, so that no more are lost where a run is cut off.
+    """
+
+    def __init__(self, model: LanguageModel, name: str, folder: Path, at_once: int = 64) -> None:
         self._model = model
         self._name = name
         self._folder = folder
+        self._at_once = at_once
         self.num_asked = 0
         self._num_calls = 0
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
         """One Completion a prompt, in order. Raises ArtifactError where the file there answers other prompts."""
+        parts = [prompts[first : first + self._at_once] for first in range(0, len(prompts), self._at_once)]
+        return [completion for part in parts for completion in self._part(part, sampling)]
+
+    def _part(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
         path = self._folder / f"{self._num_calls:04d}.jsonl"
         self._num_calls += 1
         if not path.exists():

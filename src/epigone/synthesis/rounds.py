@@ -37,6 +37,21 @@ class Novelty(Protocol):
         ...
 
 
+class Unrepeated:
+    """Conversations of which none comes twice, message for message."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Message, ...], str] = {}
+
+    def reasons(self, candidates: Sequence[Conversation]) -> list[tuple[str, str]]:
+        """("pair comes twice", as which) of those that were there before."""
+        first = [self._seen.setdefault(each.messages, each.id) for each in candidates]
+        return [
+            ("", "") if name == each.id else ("pair comes twice", f"as {name}")
+            for name, each in zip(first, candidates, strict=True)
+        ]
+
+
 def grow(draw: Draw, novelty: Novelty, rounds: Rounds, leaks: Filter | None) -> Grown:
     """Draw, leave out leaks and then duplicates, until a rule ends it. Raises SpecError for rounds that cannot be."""
     _check(rounds)

@@ -82,14 +82,15 @@ class Template:
         return _PLACE.sub(lambda place: examples[int(place[2]) - 1][place[1]], self.text)
 
     def read(self, reply: str, *, is_cut: bool) -> list[Found]:
-        """Every example of a reply, in order; of a reply that was cut off the last one is not whole.
+        """Every example of a reply, in order; of a reply that was cut off one that stands at its end is not whole.
 
-        A reply without any is one Found with the problem `nothing found`.
+        A line right behind a field that is not the last goes on with it. A reply without any example is one Found with
+        the problem `nothing found`.
         """
         found = list(self._joined(self._lines(reply)))
         if not found:
             return [Found({}, NOTHING if reply.strip() else "empty reply", reply.strip())]
-        if is_cut and not found[-1].problem:
+        if is_cut and not found[-1].problem and reply.rstrip().endswith(found[-1].text.splitlines()[-1]):
             found[-1] = found[-1]._replace(problem=CUT)
         return found
 
@@ -101,7 +102,16 @@ class Template:
 
     def _lines(self, reply: str) -> list[tuple[str, str, str]]:
         """(field, value, line) of every line that holds a field; several on one line are taken apart."""
-        return [found for line in reply.splitlines() for found in self._fields_of(line.strip())]
+        lines: list[tuple[str, str, str]] = []
+        goes_on = False
+        for line in map(str.strip, reply.splitlines()):
+            fields = self._fields_of(line)
+            if goes_on and line and not fields:
+                field, value, before = lines.pop()
+                fields = [(field, f"{value} {_bare(line)}".strip(), f"{before}\n{line}")]
+            goes_on = bool(fields) and fields[-1][0] != self.fields[-1]
+            lines += fields
+        return lines
 
     def _fields_of(self, line: str) -> list[tuple[str, str, str]]:
         for field, start in self._starts.items():
