@@ -123,6 +123,29 @@ def test_what_is_new_among_the_published_seeds(data_root):
     assert re.fullmatch(r"BLEU \d+\.\d with '.*'", next(detail for reason, detail in reasons if reason))
 
 
+def rouge_l(a, b):
+    """F1 of the longest common subsequence of words, as the rouge_score package counts it without stemming."""
+    a, b = (re.findall(r"[a-z0-9]+", text.lower()) for text in (a, b))
+    lengths = [0] * (len(b) + 1)
+    for word in a:
+        before = 0
+        for at, other in enumerate(b, start=1):
+            before, lengths[at] = lengths[at], before + 1 if word == other else max(lengths[at], lengths[at - 1])
+    return 2 * lengths[-1] / (len(a) + len(b)) if lengths[-1] else 0.0
+
+
+def test_the_threshold_stands_for_rouge_l_above_0_7(data_root):
+    tasks = [each.instruction for each in read_tasks(data_root / "self_instruct" / "seed_tasks.jsonl")]
+    tasks = [text for text in tasks if 5 <= len(text.split()) <= 40]
+    words, draw, pairs = " ".join(tasks).split(), random.Random(0), []
+    for _ in range(200):
+        old, share = draw.choice(tasks), draw.random() / 2
+        pairs.append((old, " ".join(draw.choice(words) if draw.random() < share else word for word in old.split())))
+    by_bleu = [bool(Pool([old], 50).reasons([task(new)])[0][0]) for old, new in pairs]
+    by_rouge = [rouge_l(old, new) > 0.7 for old, new in pairs]
+    assert 60 < sum(by_rouge) < 140 and sum(a == b for a, b in zip(by_bleu, by_rouge)) >= 160
+
+
 def test_prompts_for_instances_show_seeds_of_the_same_kind():
     tasks = read_tasks(SEEDS)
     assert len(tasks) == 12 and sum(t.is_classification for t in tasks) == 4
