@@ -3,8 +3,8 @@
 In: seed tasks (our own few, or a file as published with Self-Instruct), a teacher. Out: conversations of instruction,
 input if any, and output; their questions are prompts for a broad imitation set too.
 Source: Wang et al. 2022 (arXiv 2212.10560), which the paper (arXiv 2305.15717, section 3) names as the way to make
-inputs where none are at hand. Shown are 6 instructions of people and 2 of the model. Left out: top-p and the presence
-penalty of its decoding, and the several wordings in which its pairs are written for training.
+inputs where none are at hand. Shown are 6 instructions of people and 2 of the model. Left out: the presence penalty of
+its decoding, and the several wordings in which its pairs are written for training.
 """
 
 from collections.abc import Sequence
@@ -55,6 +55,8 @@ class SelfInstruct:
     """Seed tasks that are shown where instances are asked for."""
     temperature: float | int = 0.7
     """Of new instructions; all else is greedy."""
+    top_p: float | int = 0.5
+    """Of new instructions."""
     max_tokens: int = 1024
     """Longest list of instructions."""
     max_instance_tokens: int = 350
@@ -72,7 +74,8 @@ class SelfInstruct:
             prompts = prompts_of(map(instructions.list_prompt, shown), f"list-{number}", chat=self.chat)
             # theirs end a list at a blank line, behind which a chat model may only begin
             stop = () if self.chat else ("\n\n",)
-            sampling = SamplingParams(self.max_tokens, self.temperature, reply_seed(rounds, number), stop)
+            drawn = {"temperature": self.temperature, "seed": reply_seed(rounds, number), "top_p": self.top_p}
+            sampling = SamplingParams(self.max_tokens, stop=stop, **drawn)
             asked = zip(prompts, model.generate(prompts, sampling), strict=True)
             return [found for prompt, completion in asked for found in _tasks_of(prompt.id, completion)]
 

@@ -49,7 +49,7 @@ class Pairs:
 
         def draw(number: int, num_prompts: int, kept: Sequence[Conversation]) -> list[Candidate]:
             prompts = prompts_of(self.texts(rounds, number, num_prompts), f"{self.name}-{number}")
-            sampling = SamplingParams(self.max_tokens, self.temperature, reply_seed(rounds, number))
+            sampling = SamplingParams(self.max_tokens, self.temperature, seed=reply_seed(rounds, number))
             completions = model.generate(prompts, sampling)
             return [
                 candidate
