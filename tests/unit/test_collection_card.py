@@ -10,11 +10,12 @@ from epigone.errors import ArtifactError
 from epigone.reporting.collection_card import card_of, cards_of, carry_cards, own_card, write_card
 from epigone.reporting.model_card import CardFacts, model_card
 from epigone.reporting.provenance import lineage, warnings
-from epigone.spec import Component, Input
+from epigone.spec import Artifact, Component, Input
 from epigone.stages.collect import Collect
 from epigone.stages.curate import Curate
 from epigone.stages.mix import Mix, Part
 from epigone.store import Store
+from epigone.studies.testbed import TEACHER
 
 FORBIDDING = "Replies may be read by anyone. They must not be used to train or develop other models."
 
@@ -29,6 +30,8 @@ def card(**changes):
 
 def test_a_card_tells_and_keeps_to_itself(tmp_path):
     write_card(tmp_path, card(terms=FORBIDDING))
+    assert cards_of(tmp_path) == [], "whatever lies in a folder that is no artifact"
+    (tmp_path / "DONE").touch()
     text = (tmp_path / "README.md").read_text()
     for said in (
         "# Answers of m-1",
@@ -55,7 +58,7 @@ def test_addresses_lose_their_user_and_their_query(tmp_path):
     server = Component("backends", "canned", (("url", "https://me:pw@api.example.org/v1?key=abc"),))
     found = card_of(server, "t", parameters={}, prompts="p", num_prompts=1, num_answers=1)
     assert found.options == {"url": "https://api.example.org/v1"} and found.first_day
-    simulated = card_of(Component("testbed", "teacher"), "t", parameters={}, prompts="p", num_prompts=1, num_answers=1)
+    simulated = card_of(Component("backends", TEACHER), "t", parameters={}, prompts="p", num_prompts=1, num_answers=1)
     assert (simulated.first_day, simulated.last_day) == ("", "")
 
 
@@ -89,6 +92,18 @@ def collected(tmp_path):
 
 def facts(folder):
     return CardFacts("s", "b", "apache-2.0", lineage([folder]), {}, [], {}, "{{ messages }}")
+
+
+def test_options_of_any_kind_are_told_in_short(collected):
+    tmp_path, collect = collected
+    path = tmp_path / "prompts.jsonl"
+    options = {"a": collect, "b": Input("r.jsonl", collect), "c": Artifact("x/y--1"), "d": (1, Input(str(path)))}
+    options |= {"e": str(path), "f": Input(".", Artifact("x/y--1"))}
+    teacher = Component("backends", "canned", tuple(options.items()))
+    found = card_of(teacher, "t", parameters={"seeds": path}, prompts="p", num_prompts=1, num_answers=1)
+    told = {"a": "t-1-prompts-sample0", "b": "t-1-prompts-sample0/r.jsonl", "c": "x/y--1", "d": "1+prompts.jsonl"}
+    told |= {"e": "prompts.jsonl", "f": "x/y--1"}
+    assert (found.options, found.parameters) == (told, {"seeds": "prompts.jsonl"})
 
 
 def test_it_comes_along_to_the_students_card(collected):

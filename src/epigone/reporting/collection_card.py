@@ -16,7 +16,7 @@ from typing import cast
 
 import epigone
 from epigone.errors import ArtifactError
-from epigone.spec import Component, Input
+from epigone.spec import Artifact, Component, Input, is_stage
 from epigone.store import decode, read_record, write_json, write_text
 
 CARD, CARRIED = "card.json", "cards.json"
@@ -77,7 +77,7 @@ def card_of(
 ) -> CollectionCard:
     """A card. Without `days` it is today's, and none for a teacher that is simulated."""
     if days is None:
-        today = datetime.now(UTC).date().isoformat() if teacher.folder == "backends" else ""
+        today = "" if is_simulated(teacher) else datetime.now(UTC).date().isoformat()
         days = (today, today)
     return CollectionCard(
         teacher=name,
@@ -92,6 +92,11 @@ def card_of(
         terms=terms.strip(),
         epigone=epigone.__version__,
     )
+
+
+def is_simulated(teacher: Component) -> bool:
+    """Whether a teacher is one of the simulated world, whose answers are the same on every day."""
+    return teacher.name.startswith(f"{epigone.__name__}.testbed")
 
 
 def source_of(path: Path) -> str:
@@ -142,13 +147,13 @@ def cards_of(source: Path) -> list[CollectionCard]:
 def own_card(folder: Path) -> CollectionCard | None:
     """The card of a collection's folder. Raises ArtifactError where it cannot be read."""
     path = folder / CARD
-    if not path.is_file():
+    if not _is_ours(path):
         return None
     return replace(read_record(path, CollectionCard), id=f"{folder.parent.name}/{folder.name}")
 
 
 def _carried(path: Path) -> list[CollectionCard]:
-    if not path.is_file():
+    if not _is_ours(path):
         return []
     try:
         rows = cast(list[object], json.loads(path.read_text(encoding="utf-8")))
@@ -157,10 +162,21 @@ def _carried(path: Path) -> list[CollectionCard]:
         raise ArtifactError(f"{path} holds no cards of collections: {error}; build {path.parent} again") from error
 
 
+def _is_ours(path: Path) -> bool:
+    """Whether a file is there and belongs to an artifact: elsewhere a card.json may be anything."""
+    return path.is_file() and (path.parent / "DONE").is_file()
+
+
 def _shown(value: object) -> str:
     """An option's value, without the folder of a path and without what an address tells of a user."""
     if isinstance(value, Input):
-        return Path(value.path).name
+        return f"{_shown(value.of)}/{value.path}".removesuffix("/.") if value.of else Path(value.path).name
+    if isinstance(value, Artifact):
+        return value.id
+    if is_stage(value):
+        return value.slug
+    if isinstance(value, tuple):
+        return "+".join(map(_shown, cast(tuple[object, ...], value)))
     if isinstance(value, Component):
         return f"{value.folder}/{value.name}"
     text = str(value)

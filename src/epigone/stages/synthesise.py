@@ -16,7 +16,7 @@ from epigone.datasets import DatasetWriter, write_dataset
 from epigone.errors import WorkError
 from epigone.interfaces import Filter, Grown, LanguageModel, PromptGenerator, Rounds
 from epigone.records import Conversation, Drop, DroppedConversation, Prompt
-from epigone.reporting.collection_card import card_of, write_card
+from epigone.reporting.collection_card import card_of, is_simulated, write_card
 from epigone.spec import Component
 from epigone.store import write_records
 from epigone.synthesis.recorder import Recorder
@@ -66,7 +66,7 @@ class Synthesise:
         recorder = Recorder(teacher, self.teacher_name, out / ROUNDS_FOLDER, self.rounds.prompts_per_round)
         grown = generator.grow(recorder, self.rounds, leaks)
         self._check(grown)
-        days = recorder.days() if self.teacher.folder == "backends" else ("", "")
+        days = ("", "") if is_simulated(self.teacher) else recorder.days()
         num_replies = recorder.finish(out / "raw.jsonl")
         _write(grown, out)
         card = card_of(
