@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from epigone import discover
+from epigone import collect_cli, discover
+from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
 app = typer.Typer(
@@ -21,13 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
-Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
-ExecutorName = Annotated[
-    str, typer.Option("--executor", help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local.")
-]
 
 
 def commands() -> ModuleType:
@@ -318,12 +312,6 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
-def told(outcome: dict[str, object], as_json: bool) -> None:
-    """An outcome for machines: people have seen it already, on standard error."""
-    if as_json:
-        typer.echo(json.dumps(outcome, ensure_ascii=False))
-
-
 @app.command()
 def plan(
     *,
@@ -358,8 +346,11 @@ def plan(
     told(command.run_plan(wanted, quiet=as_json), as_json)
 
 
+collect = app.command()(collect_cli.collect)
+
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
+    "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),

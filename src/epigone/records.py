@@ -74,8 +74,10 @@ class Completion:
 
     text: str
     num_tokens: int
-    finish_reason: Literal["stop", "length", "unknown"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
     mean_logprob: float | None = None
+    reasoning: str = ""
+    """What the model thought before it answered, apart from the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Response:
     finish_reason: str
     model: str
     sample: int = 0
+    reasoning: str = ""
+    """What the teacher thought before it answered."""
 
 
 @dataclass(frozen=True, slots=True)
