@@ -52,6 +52,9 @@ class FaultServer:
     stall_seconds: float = 5.0
     key: str = ""
     usage: bool = True
+    looks: int = 1
+    files: dict[str, str] = field(default_factory=dict)
+    batches: dict[str, dict] = field(default_factory=dict)
     ledger: dict[str, dict[str, object]] = field(default_factory=dict)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -87,6 +90,8 @@ class FaultServer:
         if path == "/ledger":
             told = {"ledger": self.ledger, "most_in_flight": self.most_in_flight, "connections": self.num_connections}
             return await send(writer, 200, json.dumps(told))
+        if path.startswith(("/v1/files", "/v1/batches")):
+            return await send(writer, 200, self.batch(path, body))
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             said = f"Incorrect API key provided: {headers.get('authorization')}"
             return await send(writer, 401, json.dumps({"error": {"message": said}}))
@@ -106,6 +111,41 @@ class FaultServer:
         if not kind or (kind not in UNBILLED and self.draw.random() < 0.5):
             entry["billed"] = [len(said.split()) + 8, len(reply["choices"][0]["message"]["content"].split())]
         await (self.go_wrong(kind, reply, writer) if kind else self.send_reply(asked, reply, writer))
+
+    def batch(self, path: str, body: bytes) -> str:
+        """The endpoints of batches: each is in progress when it is looked at first, its every tenth request fails."""
+        _, _, kind, *rest = path.split("/")
+        if kind == "files" and not rest:
+            content = next(part for part in body.split(b"\r\n\r\n") if part.startswith(b"{")).partition(b"\r\n--")[0]
+            self.files[f"file-{len(self.files)}"] = content.decode()
+            return json.dumps({"id": f"file-{len(self.files) - 1}"})
+        if kind == "files":
+            return self.files[rest[0]]
+        if not rest:
+            order = json.loads(body)
+            self.batches[f"batch-{len(self.batches)}"] = {"id": f"batch-{len(self.batches)}", "looks": 0, **order}
+            return json.dumps(self.batches[f"batch-{len(self.batches) - 1}"])
+        batch = self.batches[rest[0]]
+        batch["looks"] += 1
+        if batch["looks"] <= self.looks:
+            return json.dumps(batch | {"status": "in_progress", "request_counts": {"completed": 1, "total": 2}})
+        if "output_file_id" not in batch:
+            rows = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+            self.files[f"out-{batch['id']}"] = "".join(self.answered(row, n) for n, row in enumerate(rows))
+            batch |= {"output_file_id": f"out-{batch['id']}"}
+        return json.dumps(batch | {"status": "completed"})
+
+    def answered(self, row: dict, number: int) -> str:
+        messages = row["body"]["messages"]
+        said = messages[-1]["content"]
+        entry = {"asked": json.dumps(messages), "billed": None, "fault": ""}
+        self.ledger[row["custom_id"]] = entry
+        if number % 10 == 9:
+            response = {"status_code": 500, "body": {"error": {"message": "no"}}}
+            return json.dumps({"custom_id": row["custom_id"], "response": response}) + "\n"
+        reply = self.reply(row["body"], messages, said)
+        entry["billed"] = [reply["usage"]["prompt_tokens"], reply["usage"]["completion_tokens"]]
+        return json.dumps({"custom_id": row["custom_id"], "response": {"status_code": 200, "body": reply}}) + "\n"
 
     def reply(self, asked: dict[str, object], messages: object, said: str) -> dict[str, object]:
         content = answer_to(messages, asked.get("max_tokens", 16))

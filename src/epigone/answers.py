@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ FOLDER, FILE = "answers", "answers.sqlite"
 LAYOUT = 1
 """Of the tables below; a file with another is refused."""
 _TABLES = """
-CREATE TABLE answers (key TEXT PRIMARY KEY, question TEXT NOT NULL, body TEXT NOT NULL, model TEXT NOT NULL,
+CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, model TEXT NOT NULL,
   fingerprint TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, usd REAL, seconds REAL NOT NULL,
   asked_unix REAL NOT NULL, request_id TEXT NOT NULL, num_attempts INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE failures (key TEXT PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL, round INTEGER NOT NULL,
@@ -32,6 +32,7 @@ CREATE TABLE leases (key TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE attempts (request_id TEXT PRIMARY KEY, collection TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL,
   tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, usd REAL) WITHOUT ROWID;
 CREATE INDEX attempts_of ON attempts (collection);
+CREATE TABLE batches (batch_id TEXT PRIMARY KEY, collection TEXT NOT NULL, request_ids TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -61,8 +62,6 @@ class Answer:
     """A reply as the server gave it. Tokens are the server's count, None where it gave none; dollars where known."""
 
     key: str
-    question: str
-    """The request that was sent, as JSON."""
     body: str
     model: str
     """What the server calls it."""
@@ -210,6 +209,20 @@ class Answers:
     def forget(self, request_id: str) -> None:
         """A request that cost nothing: it was refused, or never arrived."""
         self._database.execute("DELETE FROM attempts WHERE request_id = ?", (request_id,))
+
+    def note_batch(self, batch_id: str, request_ids: Sequence[str]) -> None:
+        """A provider's batch that was ordered, and what it asks."""
+        row = (batch_id, self.collection, " ".join(request_ids))
+        self._database.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?)", row)
+
+    def finish_batch(self, batch_id: str) -> None:
+        """It was fetched."""
+        self._database.execute("DELETE FROM batches WHERE batch_id = ?", (batch_id,))
+
+    def batches(self) -> list[tuple[str, list[str]]]:
+        """This collection's that were ordered and not fetched, with the ids of their requests."""
+        query = "SELECT batch_id, request_ids FROM batches WHERE collection = ?"
+        return [(batch_id, ids.split()) for batch_id, ids in self._database.execute(query, (self.collection,))]
 
     def attempts(self) -> list[Attempt]:
         """All requests that this collection has sent and may have to pay for."""

@@ -7,10 +7,11 @@ Source: RFC 9110; https://platform.openai.com/docs/guides/error-codes.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import httpx2
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 LANE = 16
 """Connections of one lane: finding a free one takes time in proportion to their number, so that many share no list."""
+JSON = {"content-type": "application/json"}
 NOT_READY = (503, 529)
 TRY_AGAIN = (408, 409, 425, 500, 502, 504, 520, 521, 522, 523, 524)
 FOR_ALL = (401, 402, 403, 404, 405)
@@ -130,7 +132,7 @@ class Transport:
 
     async def __aenter__(self) -> "Transport":
         timeout = httpx2.Timeout(self.patience.read_seconds, connect=self.patience.connect_seconds, pool=None)
-        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {self._key}"} if self._key else {})
+        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx2.Limits(max_connections=LANE, max_keepalive_connections=LANE, keepalive_expiry=30.0)
         # slow to make: one for all, and none where nothing is encrypted
         certificates = httpx2.create_ssl_context() if self.base_url.startswith("https") else False
@@ -194,7 +196,7 @@ class Transport:
         url = f"{self.base_url}{path}"
         try:
             async with asyncio.timeout(self.patience.whole_seconds):
-                response = await lane.post(url, content=content, headers={"x-client-request-id": request_id})
+                response = await lane.post(url, content=content, headers=JSON | {"x-client-request-id": request_id})
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             return _Try(reason="unreachable", detail=self._said(error), spends_retry=False)
         except (TimeoutError, httpx2.TimeoutException) as error:
@@ -206,6 +208,41 @@ class Transport:
         finally:
             self._free_lanes.append(lane)
         return self._judged(response, parse)
+
+    async def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+        """One JSON object of the provider's, for what costs nothing. Raises WorkError where it says none."""
+        content = json.dumps(body).encode() if body is not None else None
+        return _object(
+            await self._called(method, path, content=content, headers=JSON if body is not None else {}), path
+        )
+
+    async def upload(self, path: str, content: bytes) -> dict[str, object]:
+        """Send a file of JSON lines for a batch. Raises WorkError where the provider does not take it."""
+        file = {"file": ("requests.jsonl", content, "application/jsonl")}
+        return _object(await self._called("POST", path, data={"purpose": "batch"}, files=file), path)
+
+    async def read(self, path: str) -> str:
+        """The text of a file that the provider keeps. Raises WorkError."""
+        return await self._called("GET", path)
+
+    async def _called(self, method: str, path: str, **sent: Any) -> str:
+        last = ""
+        for number in range(1, self.patience.num_retries + 2):
+            try:
+                async with asyncio.timeout(self.patience.whole_seconds):
+                    response = await self._lanes[0].request(method, f"{self.base_url}{path}", **sent)
+            except (TimeoutError, httpx2.RequestError) as error:
+                last = self._said(error)
+                if method == "POST" and not isinstance(error, httpx2.ConnectError):
+                    break  # it may have been done
+            else:
+                if response.status_code < 300:
+                    return response.text
+                last = f"http {response.status_code}: {self.redacted(response.text)[:MOST_ERROR_CHARS]}"
+                if response.status_code not in (429, *NOT_READY, *TRY_AGAIN):
+                    break
+            await asyncio.sleep(pause_seconds(number, self.patience.pause_seconds))
+        raise WorkError(f"{self.base_url}{path} cannot be had: {last}. The same command goes on with what was ordered")
 
     def _judged(self, response: httpx2.Response, parse: Callable[[str], object]) -> _Try:
         text, status = self.redacted(response.text), response.status_code
@@ -258,6 +295,16 @@ class Transport:
         else:
             return
         raise self.stop(WorkError(f"{reason}. What was answered is kept: the same command goes on"))
+
+
+def _object(text: str, path: str) -> dict[str, object]:
+    try:
+        value: object = json.loads(text)
+    except ValueError as error:
+        raise WorkError(f"{path} answered with what is not JSON: {text[:MOST_ERROR_CHARS]!r}") from error
+    if not isinstance(value, dict):
+        raise WorkError(f"{path} answered with what is no JSON object: {text[:MOST_ERROR_CHARS]!r}")
+    return cast(dict[str, object], value)
 
 
 def _way_out(status: int) -> str:

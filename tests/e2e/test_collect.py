@@ -129,11 +129,19 @@ def killed_again_and_again(number: int, num_kills: int, folder: Path) -> None:
     for name in ("records.jsonl", "sharegpt.json"):
         assert (artifact / name).read_bytes() == (undisturbed / name).read_bytes()
     assert all(len(open_) <= 16 for open_ in in_flight) and any(in_flight)
-    with sqlite3.connect(folder / "runs" / "answers" / "answers.sqlite") as database:
-        questions = dict(database.execute("SELECT key, question FROM answers"))
-    database.close()
-    lost = Counter(json.loads(questions[key])["messages"][0]["content"] for open_ in in_flight for key in open_)
+    names = questions_by_key(artifact)
+    lost = Counter(names[key] for open_ in in_flight for key in open_)
     assert {said: times for said, times in billed.items() if times - 1 > lost[said]} == {}
+
+
+def questions_by_key(artifact: Path) -> dict[str, str]:
+    """What each key of the store asks, told by the answers that are in both."""
+    ids = {row["request_id"]: row["prompt_id"] for row in rows(artifact / "raw.jsonl")}
+    asked = {row["prompt_id"]: row["messages"][0]["content"] for row in rows(artifact / "records.jsonl")}
+    with sqlite3.connect(artifact.parent.parent / "answers" / "answers.sqlite") as database:
+        found = dict(database.execute("SELECT key, request_id FROM answers"))
+    database.close()
+    return {key: asked[ids[request_id]] for key, request_id in found.items()}
 
 
 def open_questions(root: Path) -> set[str]:
@@ -279,3 +287,51 @@ def test_many_are_in_flight(tmp_path: Path) -> None:
         Store(tmp_path / "runs").build(collect(url, prompts_file(tmp_path, 300), patience={"concurrency": 256}))
         ledger = told(url)
     assert 100 < ledger["most_in_flight"] <= 256 and ledger["connections"] <= 257
+
+
+def test_batches_come_to_the_same_and_are_ordered_once(tmp_path: Path) -> None:
+    prompts = prompts_file(tmp_path, 25)
+    with running(looks=2) as url:
+        options = {"via": "batch", "look_seconds": 0.05, "price_in": 1.0, "price_out": 1.0}
+        stage = collect(url, prompts, **options)
+        artifact = Store(tmp_path / "runs").build(stage)
+        ledger = told(url)["ledger"]
+        others = Store(tmp_path / "others").build(collect(url, prompts))
+    failed = {row["prompt_id"]: row["reason"] for row in rows(artifact / "failed.jsonl")}
+    assert failed == {"p9": "http 500", "p19": "http 500"}
+    assert rows(artifact / "records.jsonl") == [
+        r for r in rows(others / "records.jsonl") if r["prompt_id"] not in failed
+    ]
+    sent = attempts(tmp_path / "runs", stage)
+    assert {i: [a.tokens_in, a.tokens_out] for i, a in sent.items()} == {
+        i: entry["billed"] for i, entry in ledger.items() if entry["billed"]
+    }
+    summary = read_summary(artifact)
+    assert summary["usd_spent"] == pytest.approx(summary["tokens_spent"] / 1e6) and len(ledger) == 25
+
+
+def test_a_batch_that_was_ordered_is_fetched_after_a_kill(tmp_path: Path) -> None:
+    prompts = prompts_file(tmp_path, 8)
+    with running(looks=3) as url:
+        options = {"url": url, "model": "m", "via": "batch", "look_seconds": 60}
+        command = [sys.executable, "-c", BUILD, str(tmp_path / "runs"), str(prompts), json.dumps(options), "teacher"]
+        process = subprocess.Popen(command)
+        while not (tmp_path / "runs" / "answers" / "answers.sqlite").exists() or not ordered(tmp_path / "runs"):
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        artifact = Store(tmp_path / "runs").build(collect(url, prompts, via="batch", look_seconds=0.05))
+        ledger = told(url)["ledger"]
+    assert len(ledger) == len(rows(artifact / "records.jsonl")) == 8
+    assert read_summary(artifact)["num_requests_uncertain"] == 0
+
+
+def ordered(root: Path) -> bool:
+    try:
+        with sqlite3.connect(root / "answers" / "answers.sqlite") as database:
+            found = database.execute("SELECT COUNT(*) FROM batches").fetchone()[0]
+    except sqlite3.OperationalError:  # not there yet
+        return False
+    finally:
+        database.close()
+    return found > 0

@@ -88,6 +88,18 @@ class Budget:
         self._answers.note(attempt)
         return attempt.request_id
 
+    def has_room(self, tokens_in: int, tokens_out: int) -> bool:
+        """Whether a request of at most so many tokens may be sent now."""
+        return self._fits(self._attempt("", "", "open", tokens_in, tokens_out))
+
+    def opened(self, request_id: str) -> Attempt:
+        """A request in flight."""
+        return self._open[request_id]
+
+    def adopt(self, attempt: Attempt) -> None:
+        """Take over a request that is in flight since an earlier run, and is counted already."""
+        self._open.setdefault(attempt.request_id, self._priced(attempt))
+
     def _fits(self, attempt: Attempt) -> bool:
         fits_tokens = self.tokens is None or (self.spent.tokens + attempt.tokens_in + attempt.tokens_out <= self.tokens)
         fits_usd = self.usd is None or (self.spent.usd or 0.0) + (attempt.usd or 0.0) <= self.usd

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from epigone.answers import Answer, Answers, Failed
+from epigone.answers import Answer, Answers, Attempt, Failed
 from epigone.asking.budget import Budget, most_tokens
 from epigone.asking.wire import Plain, parsed, shaping, text_of, usage_of
 from epigone.errors import WorkError
@@ -118,38 +118,45 @@ class Asker:
         return asked
 
     async def _asked(self, asked: Question) -> Answer | Failed:
-        asked_unix = time.time()
         content = json.dumps(asked.body, ensure_ascii=False).encode()
         post = partial(self._transport.post, asked.path, content, _Account(self._budget, asked), parse=parsed)
         try:
             reply = await post(num_tokens=asked.tokens_guessed)
         except RefusedError as error:
-            failed = Failed(asked.key, error.reason, error.detail, self._round, asked_unix)
+            failed = Failed(asked.key, error.reason, error.detail, self._round, time.time())
             self._answers.keep(failed)
             return failed
         except BaseException:
             self._answers.release(asked.key)
             raise
-        usage, body = usage_of(reply.parsed), json.dumps(reply.parsed, ensure_ascii=False)
-        counted = (usage.tokens_in, usage.tokens_out) if usage else None
-        paid = self._budget.paid(reply.request_id, counted, body)
-        answer = Answer(
-            key=asked.key,
-            question=canonical_json(asked.body),
-            body=body,
-            model=text_of(reply.parsed, "model"),
-            fingerprint=text_of(reply.parsed, "system_fingerprint"),
-            tokens_in=usage.tokens_in if usage else None,
-            tokens_out=usage.tokens_out if usage else None,
-            usd=paid.usd if usage else None,
-            seconds=reply.seconds,
-            asked_unix=asked_unix,
-            request_id=reply.request_id,
-            num_attempts=reply.num_attempts,
+        attempt = self._budget.opened(reply.request_id)
+        return kept_answer(
+            self._answers, self._budget, attempt, reply.parsed, seconds=reply.seconds, num_attempts=reply.num_attempts
         )
-        self._answers.keep(answer, paid)
-        return answer
 
     def _note(self) -> str:
         failed = f", {self._num_failed:,} failed" if self._num_failed else ""
         return f"{self._budget.told()}, {self._budget.num_open} in flight{failed}"
+
+
+def kept_answer(
+    answers: Answers, budget: Budget, attempt: Attempt, said: Plain, *, seconds: float, num_attempts: int
+) -> Answer:
+    """A reply, written to the store with what it took."""
+    usage, body = usage_of(said), json.dumps(said, ensure_ascii=False)
+    paid = budget.paid(attempt.request_id, (usage.tokens_in, usage.tokens_out) if usage else None, body)
+    answer = Answer(
+        key=attempt.key,
+        body=body,
+        model=text_of(said, "model"),
+        fingerprint=text_of(said, "system_fingerprint"),
+        tokens_in=usage.tokens_in if usage else None,
+        tokens_out=usage.tokens_out if usage else None,
+        usd=paid.usd if usage else None,
+        seconds=seconds,
+        asked_unix=time.time() - seconds,
+        request_id=attempt.request_id,
+        num_attempts=num_attempts,
+    )
+    answers.keep(answer, paid)
+    return answer

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from epigone.answers import Answer, Answers, Failed
+from epigone.asking.batches import Batches
 from epigone.asking.budget import Budget
 from epigone.asking.prices import Price, price_of
 from epigone.asking.questions import Asker, Question, question
@@ -57,6 +58,8 @@ class OpenAI:
     """Ask for replies in pieces, so that a stalled one is noticed sooner."""
     via: str = field(default="requests", compare=False)
     """requests, or batch: files to the provider's batch endpoint and back, cheaper and slower."""
+    look_seconds: float | int = field(default=30, compare=False)
+    """How often a batch is looked at."""
     budget_usd: float | int | None = field(default=None, compare=False)
     """The most that a collection may cost, its interrupted runs included."""
     budget_tokens: int | None = field(default=None, compare=False)
@@ -140,7 +143,11 @@ class OpenAI:
 
     async def _asked(self, answers: Answers, budget: Budget, questions: Iterator[Question], total: int) -> None:
         async with Transport(self.url, self._key, self._patience) as transport:
-            await Asker(transport, answers, budget, self.round).ask(questions, total)
+            if self.via == "batch":
+                batches = Batches(transport, answers, budget, self.round, look_seconds=self.look_seconds)
+                await batches.ask(questions, total)
+            else:
+                await Asker(transport, answers, budget, self.round).ask(questions, total)
 
     def _question(self, prompt: Prompt, sampling: SamplingParams) -> Question:
         path, body = request_body(self.model, prompt, sampling, self.api)
