@@ -44,7 +44,7 @@ def study(
 ) -> None:
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
     options = discover.load("epigone.study_options")
-    if wants_help or name.startswith("-") or not name:
+    if wants_help:
         typer.echo(f"{context.get_help()}\n{options.described(name)}")
         return
     study = options.made(name, context.args)

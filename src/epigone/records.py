@@ -57,12 +57,18 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How a reply is drawn. `temperature` 0 is greedy; `stop` strings end the reply and are cut off."""
+    """How a reply is drawn. `temperature` 0 is greedy; `stop` strings end the reply and are cut off.
+
+    Of the likeliest tokens, only the `top_k` best (0: all) and, of these, the fewest that hold `top_p` of the
+    probability are drawn from.
+    """
 
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    top_p: float = 1.0
+    top_k: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,13 +74,15 @@ def test_checkpoint_ends_at_the_end_token(folder, model, tmp_path):
 def test_checkpoint_stop_strings_end_and_are_cut_off(model):
     free = model.generate(PROMPTS, SamplingParams(10))
     words = [completion.text.split(" ") for completion in free]
-    stop = words[0][3]
-    for completion, whole in zip(model.generate(PROMPTS, SamplingParams(10, stop=(stop,))), free, strict=True):
-        if stop in whole.text:
-            assert completion.text == whole.text[: whole.text.index(stop)]
-            assert completion.finish_reason == "stop" and completion.num_tokens < 10
-        else:
-            assert completion == whole
+    for stop in (words[0][3], " ".join(words[0][2:4])):  # one token, and a string that spans two
+        for completion, whole in zip(model.generate(PROMPTS, SamplingParams(10, stop=(stop,))), free, strict=True):
+            if stop in whole.text:
+                assert completion.text == whole.text[: whole.text.index(stop)]
+                assert completion.finish_reason == "stop"
+                assert completion.num_tokens == len(whole.text[: whole.text.index(stop) + len(stop)].split())
+            else:
+                assert (completion.text, completion.finish_reason) == (whole.text, whole.finish_reason)
+    assert " ".join(words[0][2:4]) in free[0].text
 
 
 def test_checkpoint_likelihoods_are_a_distribution(model):

@@ -2,11 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from epigone.decoding import loop
-from epigone.decoding.engine import Engine, bucket
-from epigone.decoding.sampling import choose, row_seed
-from epigone.decoding.stops import cut
+from epigone.decoding import loop, scoring
+from epigone.decoding.engine import Engine
+from epigone.decoding.shapes import num_rows, padded, parts
+from epigone.decoding.slots import Request
+from epigone.decoding.stops import cut, is_over
 from epigone.errors import WorkError
 from epigone.models import decoder, llama
 from epigone.models import params as parameters
@@ -32,7 +35,7 @@ def engine():
 @pytest.fixture(scope="module")
 def prompts():
     rng = np.random.default_rng(0)
-    return [rng.integers(1, CONFIG.vocab_size, n).tolist() for n in (3, 40, 1, 17, 33, 5, 9)]
+    return [rng.integers(1, CONFIG.vocab_size, n).tolist() for n in (3, 32, 1, 17, 30, 5, 9)]
 
 
 def logprobs(engine, tokens):
@@ -59,15 +62,75 @@ def test_greedy_is_the_uncached_argmax(engine, prompts):
         assert reply.mean_logprob == pytest.approx(mean_logprob, abs=1e-4)
 
 
+OPTIONS = {"max_new_tokens": 10, "seed": 5}
+POOL = [[*range(1, 19), *tail] for tail in ([30], [31, 7], [30, 8, 9], [2])]
+POOL += [[n, *range(20, 38)] for n in (4, 40, 7)]
+"""Four that share eighteen tokens, and three that share nothing: each is read whole or behind what is shared."""
+
+
+@pytest.fixture(scope="module")
+def alone(engine):
+    """What each prompt of the pool gets by itself, drawn greedily and at temperature 1."""
+    return {
+        temperature: [engine.generate([prompt], temperature=temperature, **OPTIONS)[0] for prompt in POOL]
+        for temperature in (0.0, 1.0)
+    }
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_text_depends_neither_on_order_nor_on_neighbours(engine, prompts, temperature):
-    options = {"max_new_tokens": 10, "temperature": temperature, "seed": 5}
-    together = engine.generate(prompts, **options)
-    backwards = engine.generate(prompts[::-1], **options)[::-1]
-    alone = [engine.generate([prompt], **options)[0] for prompt in prompts]
-    for other in (backwards, alone):
-        assert [r.tokens for r in other] == [r.tokens for r in together]
-        np.testing.assert_allclose([r.mean_logprob for r in other], [r.mean_logprob for r in together], atol=1e-4)
+@given(rows=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=9))
+@settings(max_examples=8)
+def test_text_depends_neither_on_order_nor_on_neighbours(engine, alone, temperature, rows):
+    found = engine.generate([POOL[row] for row in rows], temperature=temperature, **OPTIONS)
+    for reply, row in zip(found, rows, strict=True):
+        assert reply.tokens == alone[temperature][row].tokens
+        assert reply.mean_logprob == pytest.approx(alone[temperature][row].mean_logprob, abs=1e-4)
+
+
+def test_what_prompts_share_is_read_once_and_changes_nothing(engine, alone, monkeypatch):
+    read = []
+    whole = loop.read
+
+    def noted(params, cache, new, **options):
+        read.append((new.tokens.shape, int(new.shared)))
+        return whole(params, cache, new, **options)
+
+    monkeypatch.setattr(loop, "read", noted)
+    shared = engine.generate(POOL[:4], **OPTIONS)
+    assert read == [((1, 32), 0), ((4, 16), 18)]
+    read.clear()
+    unshared = Engine(engine.model, batch_size=4, share_prefixes=False).generate(POOL[:4], **OPTIONS)
+    assert read == [((4, 32), 0)]
+    for one, other, by_itself in zip(shared, unshared, alone[0.0], strict=False):
+        assert one.tokens == other.tokens == by_itself.tokens
+        np.testing.assert_allclose([one.mean_logprob, other.mean_logprob], by_itself.mean_logprob, atol=1e-4)
+
+
+def test_rows_join_leave_and_are_continued_while_others_run(engine, alone):
+    slots = engine.slots(4, 60)
+    texts: dict[int, list[int]] = {}
+
+    def run(num_steps):
+        ended = set()
+        for _ in range(num_steps):
+            for event in slots.step():
+                texts.setdefault(event.ticket, []).extend(event.tokens)
+                assert len(event.tokens) == len(event.logprobs)
+                ended |= {event.ticket} if event.finish_reason else set()
+        return ended
+
+    first, given_up = slots.submit(Request(POOL[4], 10)), slots.submit(Request(POOL[5], 40))
+    assert not run(1)
+    slots.cancel(given_up)
+    waiting = slots.submit(Request(POOL[6], 40))
+    slots.cancel(waiting)
+    late = slots.submit(Request(POOL[6], 10))
+    assert run(2) == {first, late} and slots.is_idle and waiting not in texts
+    assert texts[first] == list(alone[0.0][4].tokens) and texts[late] == list(alone[0.0][6].tokens)
+    begun = [*POOL[6], *texts[late][:9]]  # goes on where the slot ended
+    after = slots.submit(Request([*begun, *[3] * 8], 2))
+    run(1)
+    assert slots.is_idle and texts[after] == list(greedy(engine, [*begun, *[3] * 8], 2)[0])
 
 
 def test_seed_and_temperature_change_the_text(engine, prompts):
@@ -87,7 +150,7 @@ def test_stops_at_an_end_token(engine, prompts):
             assert reply.tokens == whole.tokens[: whole.tokens.index(end) + 1]
             assert reply.finish_reason == "stop"
         else:
-            assert reply == whole
+            assert reply.tokens == whole.tokens
     assert {end in whole.tokens for whole in free} == {True, False}
 
 
@@ -99,28 +162,56 @@ def test_any_number_of_tokens_of_one_compiled_shape(engine, prompts):
 
 def test_compiled_once_for_all_checkpoints_of_a_config(engine, prompts):
     engine.generate(prompts[:1], max_new_tokens=4)
-    before = loop.generate._cache_size()
+    before = loop.draw._cache_size()
     params = jax.tree.map(lambda x: 2 * x, engine.model.params)
     other = Engine(Model(llama, llama.Config(**vars(CONFIG)), params), batch_size=4)
     other.generate(prompts[:1], max_new_tokens=9, temperature=1.0, seed=1, end_ids=[3])
-    assert loop.generate._cache_size() == before
+    assert loop.draw._cache_size() == before
     Engine(other.model, batch_size=3).generate(prompts[:1], max_new_tokens=4)
-    assert loop.generate._cache_size() == before + 1
+    assert loop.draw._cache_size() == before + 1
 
 
-def test_loglikelihood(engine, prompts):
-    pairs = [(prompt, prompts[i - 1][:6]) for i, prompt in enumerate(prompts)]
+def summed(engine, pairs):
     expected = []
     for prefix, continuation in pairs:
         table = logprobs(engine, [*prefix, *continuation])[len(prefix) - 1 : -1]
         expected.append(sum(row[token] for row, token in zip(table, continuation, strict=True)))
+    return expected
+
+
+def test_loglikelihood(engine, prompts):
+    pairs = [(prompt, prompts[i - 1][:6]) for i, prompt in enumerate(prompts)]
+    expected = summed(engine, pairs)
     np.testing.assert_allclose(engine.loglikelihood(pairs), expected, atol=1e-4)
     np.testing.assert_allclose(engine.loglikelihood(pairs[::-1])[::-1], expected, atol=1e-4)
-    np.testing.assert_allclose([engine.loglikelihood([pair])[0] for pair in pairs], expected, atol=1e-4)
+    np.testing.assert_allclose(engine.loglikelihood(pairs[:1]), expected[:1], atol=1e-4)
+
+
+def test_loglikelihood_of_options_and_shared_exemplars(engine):
+    """Options share their question's row, questions their exemplars; order and switch change nothing."""
+    options = [[3], [4, 5], [3, 6, 7], [9]]
+    pairs = [(question, option) for question in POOL[:4] for option in options] + [(POOL[4], [8, 8])]
+    first, second = scoring.batches(pairs, 4, share_prefixes=True)
+    assert [batch.marked.tokens.shape for batch in (first, second)] == [(1, 32), (4, 16)]
+    assert second.shared == POOL[3][:18] and second.asked[0] == [0, 1, 1, 2, 2, 2, 3]
+    expected = summed(engine, pairs)
+    np.testing.assert_allclose(engine.loglikelihood(pairs), expected, atol=1e-4)
+    np.testing.assert_allclose(engine.loglikelihood(pairs[::-1])[::-1], expected, atol=1e-4)
+    unshared = Engine(engine.model, batch_size=4, share_prefixes=False)
+    np.testing.assert_allclose(unshared.loglikelihood(pairs), expected, atol=1e-4)
+
+
+def test_token_scores_name_the_likeliest(engine):
+    text = POOL[0]
+    (found,) = engine.token_scores([(text[:1], text[1:])], num_top=3)
+    table = logprobs(engine, text)[:-1]
+    np.testing.assert_allclose(found.logprobs, table[np.arange(len(text) - 1), text[1:]], atol=1e-4)
+    for best, row in zip(found.top, table, strict=True):
+        assert [token for token, _ in best] == np.argsort(-row)[:3].tolist()
+        np.testing.assert_allclose([value for _, value in best], np.sort(row)[::-1][:3], atol=1e-4)
 
 
 def test_no_room_is_refused(engine):
-    assert len(engine.generate([[1] * 70], max_new_tokens=10)[0].tokens) == 10
     with pytest.raises(WorkError, match=r"prompt 'b' has 71 tokens and 10 to come, but the model has 80 positions"):
         engine.generate([[1], [1] * 71], max_new_tokens=10, names=["a", "b"])
     with pytest.raises(WorkError, match="number 0 has 0 tokens"):
@@ -130,25 +221,21 @@ def test_no_room_is_refused(engine):
     assert engine.generate([], max_new_tokens=10) == []
 
 
-def test_draws_follow_the_distribution():
-    logits = jnp.asarray([0.0, 1.0, 2.0, -1e30, 3.0])
-    num, temperature = 20_000, 2.0
-    keys = jax.vmap(jax.random.key)(jnp.arange(num, dtype=jnp.uint32))
-    drawn, logprob = choose(jnp.tile(logits, (num, 1)), keys, jnp.int32(3), jnp.float32(temperature))
-    weights = np.exp([0.0, 0.5, 1.0, -np.inf, 1.5])
-    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / num, weights / weights.sum(), atol=0.015)
-    at_one = np.exp([0.0, 1.0, 2.0, -np.inf, 3.0])
-    np.testing.assert_allclose(np.exp(logprob), (at_one / at_one.sum())[np.asarray(drawn)], rtol=1e-4)
+@pytest.mark.parametrize(("length", "expected"), [(1, 16), (33, 64), (1024, 1024), (1025, 2048), (2049, 3072)])
+def test_padded(length, expected):
+    assert padded(length) == expected
 
 
-def test_row_seed():
-    assert len({row_seed([1, 2], 0), row_seed([2, 1], 0), row_seed([1, 2], 1), row_seed([0, 1, 2], 0)}) == 4
-    assert row_seed([1, 2], 7) == row_seed((1, 2), 7)
-
-
-@pytest.mark.parametrize(("length", "padded"), [(1, 32), (32, 32), (33, 64), (1024, 1024), (1025, 2048), (2049, 3072)])
-def test_bucket(length, padded):
-    assert bucket(length) == padded
+@pytest.mark.parametrize("most", [1, 3, 4, 16, 64])
+def test_calls_hold_every_row_in_few_shapes(most):
+    shapes = set()
+    for count in range(1, 3 * most + 2):
+        calls = list(parts(count, most))
+        assert sum(rows for rows, _ in calls) == count
+        assert all(rows <= computed <= most for rows, computed in calls)
+        assert sum(computed for _, computed in calls) <= max(2 * count, most if most < 4 else 0)
+        shapes |= {computed for _, computed in calls} | {num_rows(min(count, most), most)}
+    assert len(shapes) <= 4
 
 
 @pytest.mark.parametrize(
@@ -157,3 +244,12 @@ def test_bucket(length, padded):
 )
 def test_cut(stops, expected):
     assert cut("a\nb\n\nc", stops) == expected
+
+
+def test_a_stop_that_spans_tokens_is_found_with_its_last():
+    pieces = ["a", "\n", "\n\n", "", "Q:", "\nQ"]
+    holds = is_over(lambda tokens: "".join(pieces[token] for token in tokens), ("\n\nQ", "aa"))
+    assert holds is not None and is_over(lambda tokens: "", ()) is None
+    texts = [[1, 3, 3, 1, 4], [2, 4], [0, 3, 0], [1, 5], [0, 1, 0], [2, 1], [4, 4]]
+    assert [holds(text) for text in texts] == [True] * 4 + [False] * 3
+    assert [holds([4] * 50 + text) for text in texts] == [True] * 4 + [False] * 3

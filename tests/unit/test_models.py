@@ -105,7 +105,7 @@ def test_cached_is_uncached(params, chunks):
             positions,
             cache,
             slot=start,
-            visible_BTS=jnp.arange(16)[None, None, :] <= positions[:, :, None],
+            sight=layers.Sight(jnp.arange(16)[None, None, :] <= positions[:, :, None], jnp.arange(16)[None]),
         )
         found.append(llama.logits(params, CONFIG, features)[0])
         start += n
@@ -205,14 +205,15 @@ def test_broken_weights(folder):
 
 @pytest.mark.parametrize("gaps", [False, True])
 def test_a_window_is_the_same_in_a_block_and_in_a_cache(gaps):
-    """Padding between prompt and reply leaves unseen slots in a cache: they do not count into the window."""
+    """Padding between prompt and reply leaves unseen slots in a cache: the window goes by positions."""
     place = jnp.arange(9)
     in_block = layers.within_block(layers.packed_bias(jnp.ones((1, 9), int)), 3)[0]
     by_hand = (place[:, None] >= place) & (place[:, None] - place <= 2)
     np.testing.assert_array_equal(in_block == 0, by_hand)
     slots = jnp.where(place < 5, place, place + 4) if gaps else place
     visible = jnp.zeros((9, 14), bool).at[:, slots].set(place[:, None] >= place)
-    in_cache = layers.within_cache(visible[None], 3)[0]
+    positions = jnp.full(14, 99).at[slots].set(place)
+    in_cache = layers.bias_in(layers.Sight(visible[None], positions[None]), place[None], 3)[0]
     np.testing.assert_array_equal(in_cache[:, slots] == 0, by_hand)
     assert (in_cache == 0).sum() == by_hand.sum()
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from epigone.decoding.engine import Continuation, Engine
-from epigone.decoding.stops import cut
+from epigone.decoding.stops import cut, is_over
 from epigone.errors import SpecError, WorkError
 from epigone.interfaces import ChatTemplate
 from epigone.models.weights import load_checkpoint
@@ -46,9 +46,12 @@ class Checkpoint:
         continuations = self._engine.generate(
             [self._ids(prompt) for prompt in prompts],
             max_new_tokens=sampling.max_tokens,
-            end_ids=[*self._end_ids, *self._ids_with(sampling.stop)],
+            end_ids=self._end_ids,
             temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
             seed=sampling.seed,
+            is_over=is_over(self._chat.tokenizer.decode, sampling.stop),
             names=[prompt.id for prompt in prompts],
         )
         return [self._completion(continuation, sampling.stop) for continuation in continuations]
@@ -76,11 +79,6 @@ class Checkpoint:
             ends.add(self._chat.end)
         return sorted(ends)
 
-    @cached_property
-    def _pieces(self) -> list[str]:
-        """Text of every token by itself."""
-        return [self._chat.tokenizer.decode([id_]) for id_ in range(self._chat.tokenizer.vocab_size)]
-
     def _ids(self, prompt: Prompt) -> list[int]:
         if bool(prompt.messages) == bool(prompt.text):
             raise WorkError(f"prompt {prompt.id!r} must have either messages or text")
@@ -88,10 +86,6 @@ class Checkpoint:
 
     def _text_ids(self, text: str) -> list[int]:
         return [*self._chat.tokenizer.opening, *self._chat.tokenizer.encode(text)]
-
-    def _ids_with(self, stops: Sequence[str]) -> list[int]:
-        """Tokens that hold a stop by themselves: generation need not go on after one."""
-        return [id_ for id_, piece in enumerate(self._pieces) if cut(piece, stops)[1]] if stops else []
 
     def _pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
         prefix = self._ids(prompt)

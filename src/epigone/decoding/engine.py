@@ -1,27 +1,25 @@
-"""Batched generation with a KV cache, and log-likelihoods, over token ids.
+"""Generation over slots with a KV cache, and log-likelihoods, over token ids.
 
-In: a `Model` and rows of token ids. Out: one `Continuation` or log-likelihood a row, in order. Rows are sorted by
-length and padded to a length bucket and to a fixed batch size, so that few shapes are compiled and a row is computed in
-the same shape whoever its neighbours are.
+In: a `Model` and rows of token ids. Out: one `Continuation`, log-likelihood or row of token scores each, in order. What
+a row gets does not depend on its neighbours: only on its own tokens and seed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Int
 
-from epigone.decoding import loop
+from epigone.decoding import prefixes, scoring
+from epigone.decoding.ready import Ready
 from epigone.decoding.sampling import row_seed
+from epigone.decoding.shapes import num_rows
+from epigone.decoding.slots import Request, Slots
 from epigone.errors import WorkError
 from epigone.models.family import Model
+from epigone.models.layers import KVCache
 from epigone.progress import tell
-
-LENGTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 class Continuation(NamedTuple):
@@ -35,12 +33,22 @@ class Continuation(NamedTuple):
     mean_logprob: float
 
 
+class TokenScores(NamedTuple):
+    """Natural-log probability of each token of a continuation, and the likeliest tokens in its place, best first."""
+
+    logprobs: list[float]
+    top: list[list[tuple[int, float]]]
+
+
 @dataclass(frozen=True)
 class Engine:
-    """A model made ready to answer. `batch_size` rows are computed at once, always."""
+    """A model made ready to answer."""
 
     model: Model
     batch_size: int = 64
+    """Rows computed at once, at most."""
+    share_prefixes: bool = True
+    """Whether what prompts begin with alike is read once; without, each prompt is read whole."""
 
     def generate(
         self,
@@ -48,36 +56,42 @@ class Engine:
         *,
         max_new_tokens: int,
         end_ids: Sequence[int] = (),
-        temperature: float = 0.0,
+        temperature: float | int = 0.0,
+        top_p: float | int = 1.0,
+        top_k: int = 0,
         seed: int = 0,
+        is_over: Callable[[Sequence[int]], bool] | None = None,
         names: Sequence[str] = (),
     ) -> list[Continuation]:
-        """Continue each prompt up to one of `end_ids` or `max_new_tokens`. A row's randomness is of seed and prompt.
+        """Continue each prompt up to one of `end_ids`, a token where `is_over`, or `max_new_tokens`.
 
-        Raises WorkError for an empty prompt and for one that leaves no room; `names` name the prompts in the message.
+        A row's randomness is of seed and prompt. Raises WorkError for an empty prompt and for one that leaves no room;
+        `names` name the prompts in the message.
         """
-        self._check_room(((prompt, max_new_tokens) for prompt in prompts), names)
-        is_end_V = jnp.zeros(self.model.config.vocab_size, bool).at[jnp.asarray(end_ids, int)].set(True)
+        self.check_room(((prompt, max_new_tokens) for prompt in prompts), names)
+        longest = max(map(len, prompts), default=0)
+        slots = self.slots(num_rows(len(prompts), self.batch_size), longest + max_new_tokens, end_ids=end_ids)
+        asked: dict[int, int] = {}
+        for row in self._order(prompts):
+            own_seed = row_seed(prompts[row], seed)
+            request = Request(prompts[row], max_new_tokens, temperature, top_p, top_k, own_seed, is_over)
+            asked[slots.submit(request)] = row
         found: dict[int, Continuation] = {}
-        for length, rows in _batches([len(prompt) for prompt in prompts], self.batch_size):
-            asked = loop.Asked(
-                self._pad([prompts[row] for row in rows], length),
-                self._column([len(prompts[row]) for row in rows]),
-                self._column([row_seed(prompts[row], seed) for row in rows]).view(jnp.uint32),
-                is_end_V,
-                jnp.float32(temperature),
-                jnp.int32(max_new_tokens),
-            )
-            drawn = loop.generate(
-                self.model.params,
-                asked,
-                family=self.model.family,
-                config=self.model.config,
-                num_slots=length + bucket(max_new_tokens),
-            )
-            found |= zip(rows, _continuations(drawn), strict=False)
+        drawn: dict[int, tuple[list[int], float]] = {ticket: ([], 0.0) for ticket in asked}
+        while not slots.is_idle:
+            for event in slots.step():
+                tokens, total = drawn[event.ticket]
+                drawn[event.ticket] = [*tokens, *event.tokens], total + sum(event.logprobs)
+                if event.finish_reason:
+                    tokens, total = drawn.pop(event.ticket)
+                    found[asked[event.ticket]] = Continuation(tuple(tokens), event.finish_reason, total / len(tokens))
             tell(len(found), len(prompts), "prompts")
         return [found[row] for row in range(len(prompts))]
+
+    def slots(self, num_slots: int, capacity: int, *, end_ids: Sequence[int] = (), num_steps: int = 0) -> Slots:
+        """Slots for rows of `capacity` tokens, prompt and reply together; `num_steps` as in `Slots`, 0 its own."""
+        steps = {"num_steps": num_steps} if num_steps else {}
+        return Slots(self.ready, num_slots, capacity, end_ids=end_ids, share_prefixes=self.share_prefixes, **steps)
 
     def loglikelihood(
         self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, names: Sequence[str] = ()
@@ -86,23 +100,36 @@ class Engine:
 
         Raises WorkError for an empty prefix or continuation, and for a pair longer than the model's positions.
         """
-        self._check_room(((prefix, len(continuation)) for prefix, continuation in pairs), names)
-        texts = [[*prefix, *continuation] for prefix, continuation in pairs]
-        found: dict[int, float] = {}
-        for length, rows in _batches([len(text) for text in texts], self.batch_size):
-            sums_B = loop.score(
-                self.model.params,
-                self._pad([texts[row] for row in rows], length),
-                self._column([len(pairs[row][0]) for row in rows]),
-                self._column([len(texts[row]) for row in rows]),
-                family=self.model.family,
-                config=self.model.config,
-            )
-            found |= zip(rows, np.asarray(sums_B).tolist(), strict=False)
-            tell(len(found), len(pairs), "continuations")
-        return [found[row] for row in range(len(pairs))]
+        return [sum(scores.logprobs) for scores in self.token_scores(pairs, names=names)]
 
-    def _check_room(self, rows: Iterator[tuple[Sequence[int], int]], names: Sequence[str]) -> None:
+    def token_scores(
+        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, num_top: int = 0, names: Sequence[str] = ()
+    ) -> list[TokenScores]:
+        """The same for every token of the continuation, with the `num_top` likeliest tokens in its place."""
+        self.check_room(((prefix, len(continuation)) for prefix, continuation in pairs), names)
+        found = [TokenScores([], []) for _ in pairs]
+        read: tuple[Sequence[int], KVCache | None] = ((), None)
+        num_done = 0
+        for batch in scoring.batches(pairs, self.batch_size, share_prefixes=self.share_prefixes):
+            if batch.shared != read[0]:
+                read = batch.shared, self.ready.remember(batch.shared) if batch.shared else None
+            scored = jax.device_get(self.ready.score(batch.marked, read[1], len(batch.shared), num_top))
+            for place, asked in enumerate(batch.asked):
+                for at, pair in enumerate(asked):
+                    best = zip(scored.top_tokens[place, at].tolist(), scored.top_logprobs[place, at].tolist())
+                    found[pair].logprobs.append(float(scored.logprobs[place, at]))
+                    found[pair].top.append(list(best))
+                num_done += len(set(asked))
+            tell(num_done, len(pairs), "continuations")
+        return found
+
+    @cached_property
+    def ready(self) -> Ready:
+        """The model with its compiled calls."""
+        return Ready(self.model)
+
+    def check_room(self, rows: Iterator[tuple[Sequence[int], int]], names: Sequence[str] = ()) -> None:
+        """Raises WorkError for an empty prompt, nothing to come, or more than the model's positions."""
         positions = self.model.config.max_positions
         for index, (prompt, num_new) in enumerate(rows):
             name = repr(names[index]) if names else f"number {index}"
@@ -114,34 +141,10 @@ class Engine:
                     "positions; shorten the prompt (fewer shots) or ask for fewer tokens"
                 )
 
-    def _pad(self, rows: Sequence[Sequence[int]], length: int) -> Int[Array, "B T"]:
-        tokens_BT = np.zeros((self.batch_size, length), np.int32)
-        for row, tokens in enumerate(rows):
-            tokens_BT[row, : len(tokens)] = tokens
-        return jnp.asarray(tokens_BT)
-
-    def _column(self, values: Sequence[int]) -> Int[Array, " B"]:
-        column_B = np.zeros(self.batch_size, np.int64)
-        column_B[: len(values)] = values
-        return jnp.asarray(column_B.astype(np.uint32).view(np.int32))  # 32 bits, whatever the sign
-
-
-def bucket(length: int) -> int:
-    """The padded length of `length` tokens."""
-    return next((b for b in LENGTHS if b >= length), -(-length // LENGTHS[-1]) * LENGTHS[-1])
-
-
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[tuple[int, list[int]]]:
-    """(padded length, rows): each row in the bucket of its own length, whatever else is asked."""
-    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    for length, group in groupby(order, key=lambda row: bucket(lengths[row])):
-        rows = list(group)
-        for start in range(0, len(rows), batch_size):
-            yield length, rows[start : start + batch_size]
-
-
-def _continuations(drawn: loop.Drawn) -> Iterator[Continuation]:
-    fetched = jax.device_get(drawn)
-    for tokens, num, done, logprob in zip(fetched.tokens, fetched.num, fetched.done, fetched.logprob, strict=True):
-        reason = "stop" if done else "length"
-        yield Continuation(tuple(tokens[:num].tolist()), reason, float(logprob) / max(int(num), 1))
+    def _order(self, prompts: Sequence[Sequence[int]]) -> list[int]:
+        """Rows that begin alike together, and those of like length."""
+        if not self.share_prefixes:
+            return sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+        groups = prefixes.grouped(prompts)
+        groups.sort(key=lambda group: (bool(group.length), len(prompts[group.rows[0]])))
+        return [row for group in groups for row in group.rows]

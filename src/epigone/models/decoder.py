@@ -7,12 +7,13 @@ of its own document in a block, or those in the cache. Letters as in `layers`. L
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 from epigone.models import layers
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Family, ModelConfig
-from epigone.models.layers import KVCache, Window
+from epigone.models.layers import KVCache, Past, Sight, Window
 from epigone.models.noise import Noise
 from epigone.parallel import rules
 
@@ -90,37 +91,55 @@ def features_cached(
     cache: KVCache,
     *,
     slot: Int[Array, ""] | int,
-    visible_BTS: Bool[Array, "B T S"],
+    sight: Sight,
+    past: Past | None = None,
 ) -> tuple[Float[Array, "B T D"], KVCache]:
-    """Features of T more tokens, whose keys and values go to slots [slot, slot + T).
+    """Features of T more tokens, whose keys and values go to slots [slot, slot + T) of `cache`, for every row alike.
 
-    `visible_BTS` says which slots each token sees, itself included; what it sees stands in the order of positions.
+    `sight` says what each token sees of `cache` then; `past` is what it sees besides. Layers are scanned, or run one
+    after the other where `params` are `unstacked`.
     """
-    bias_BTS = layers.bias_of(visible_BTS)
     layer = family.layer(config, positions_BT)
+    carry = (family.embed(_gathered(family, params, config), config, tokens_BT, positions_BT), cache)
 
     def one(
-        carry: tuple[Float[Array, "B T D"], KVCache], p: tuple[Params, Int[Array, ""]]
-    ) -> tuple[tuple[Float[Array, "B T D"], KVCache], None]:
+        carry: tuple[Float[Array, "B T D"], KVCache], own: Params, index: Int[Array, ""] | int
+    ) -> tuple[Array, KVCache]:
         x, held = carry
-        at = (p[1], 0, 0, slot, 0)
 
         def attend(
             q: Float[Array, "B N T H"], k: Float[Array, "B K T H"], v: Float[Array, "B K T H"], window: Window = None
         ) -> Float[Array, "B N T H"]:
             nonlocal held
+            at = (index, 0, 0, slot, 0)
             held = KVCache(
                 jax.lax.dynamic_update_slice(held.keys, k[None].astype(held.keys.dtype), at),
                 jax.lax.dynamic_update_slice(held.values, v[None].astype(held.values.dtype), at),
             )
-            seen = bias_BTS if window is None else layers.within_cache(visible_BTS, window)
-            return layers.attention(q, held.keys[p[1]], held.values[p[1]], seen)
+            parts = [(held.keys[index], held.values[index], layers.bias_in(sight, positions_BT, window))]
+            if past is not None:
+                seen = layers.bias_in(past.sight, positions_BT, window)
+                parts.append((past.keys[index], past.values[index], seen))
+            return layers.attention_over(q, parts)
 
-        x = layer(x, *p, attend)
-        return (x, held), None
+        own = rules.gathered(own, family.param_tree(config)["layers"], config.head_width, stacked=False)
+        return layer(x, own, jnp.asarray(index), attend), held
 
-    x = family.embed(params, config, tokens_BT, positions_BT)
-    return jax.lax.scan(one, (x, cache), _stacked(params, config))[0]
+    if isinstance(params["layers"], tuple):
+        for index, own in enumerate(params["layers"]):
+            carry = one(carry, own, index)
+        return carry
+    return jax.lax.scan(lambda carry, p: (one(carry, *p), None), carry, _stacked(params, config))[0]
+
+
+def unstacked(params: Params) -> Params:
+    """The same with each layer's parameters as arrays of their own, which a step need not cut out first.
+
+    On a CPU, where a step over few rows takes as long as reading the parameters, that copy costs more than the step.
+    """
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, params["layers"]))
+    by_layer = (jax.tree.unflatten(structure, map(jnp.asarray, own)) for own in zip(*leaves, strict=True))
+    return params | {"layers": tuple(by_layer)}
 
 
 def _gathered(family: Family, params: Params, config: ModelConfig) -> Params:

@@ -5,7 +5,8 @@ heads, G = N/K, H width of a head, F hidden width, L layers.
 Sources: RMSNorm arXiv 1910.07467; LayerNorm arXiv 1607.06450; grouped queries arXiv 2305.13245.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -52,6 +53,21 @@ class KVCache(NamedTuple):
     values: Float[Array, "L B K S H"]
 
 
+class Sight(NamedTuple):
+    """Which slots of a cache each query sees, itself included, and the position of the token in each slot."""
+
+    visible: Bool[Array, "B T S"]
+    positions: Int[Array, "B S"]
+
+
+class Past(NamedTuple):
+    """Keys and values that are read and never written, by layer; without a batch dim they are every row's."""
+
+    keys: Float[Array, "L ... K S H"] | tuple[Float[Array, "... K S H"], ...]
+    values: Float[Array, "L ... K S H"] | tuple[Float[Array, "... K S H"], ...]
+    sight: Sight
+
+
 def rms_norm(x: Float[Array, "*B D"], weight_D: Float[Array, " D"], epsilon: float) -> Float[Array, "*B D"]:
     """Scale to unit root mean square, in fp32."""
     x32 = x.astype(jnp.float32)
@@ -77,8 +93,11 @@ def layer_norm(
 
 
 def linear(x: Float[Array, "*B D"], params: Mapping[str, Float[Array, "..."]], name: str) -> Float[Array, "*B E"]:
-    """x @ the matrix of that name, plus `NAME_bias` where there is one."""
-    product = x @ params[name]
+    """x @ the matrix of that name, plus `NAME_bias` where there is one.
+
+    Over one leading dim: with several, the gradient of the matrix costs a transposed copy (a tenth of a step on CPU).
+    """
+    product = (x.reshape(-1, x.shape[-1]) @ params[name]).reshape(*x.shape[:-1], -1)
     return product + params[f"{name}_bias"] if f"{name}_bias" in params else product
 
 
@@ -94,25 +113,47 @@ def merge_heads(x_BNTH: Float[Array, "B N T H"]) -> Float[Array, "B T E"]:
     return x_BNTH.transpose(0, 2, 1, 3).reshape(batch, length, num_heads * width)
 
 
+Part = tuple[Float[Array, "... K _ H"], Float[Array, "... K _ H"], Float[Array, "B T _"]]
+"""Keys, values and the bias (0 where seen, MASKED elsewhere) of some of what queries may see.
+
+Keys and values without a batch dim are those of every row."""
+
+
 def attention(
     q_BNTH: Float[Array, "B N T H"],
     k_BKSH: Float[Array, "B K S H"],
     v_BKSH: Float[Array, "B K S H"],
     bias_BTS: Float[Array, "B T S"],
 ) -> Float[Array, "B N T H"]:
-    """Softmax attention; query head n reads key/value head n // G. `bias_BTS` is 0 where seen, MASKED elsewhere.
+    """Softmax attention; query head n reads key/value head n // G. `bias_BTS` is 0 where seen, MASKED elsewhere."""
+    return attention_over(q_BNTH, [(k_BKSH, v_BKSH, bias_BTS)])
+
+
+def attention_over(q_BNTH: Float[Array, "B N T H"], parts: Sequence[Part]) -> Float[Array, "B N T H"]:
+    """One softmax over keys and values that lie in several places, which need not be copied together.
 
     The scale is folded into q and the sum is divided out last: twice as fast on CPU as the grouped einsum.
     """
     batch, num_heads, length, width = q_BNTH.shape
-    groups = num_heads // k_BKSH.shape[1]
+    groups = num_heads // parts[0][0].shape[-3]
     q = (q_BNTH * width**-0.5).reshape(batch, -1, groups * length, width)
-    scores = jnp.einsum("bkth,bksh->bkts", q, k_BKSH).astype(jnp.float32)
-    scores += jnp.tile(bias_BTS, (1, groups, 1))[:, None]
-    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
-    mixed = jnp.einsum("bkts,bksh->bkth", weights.astype(v_BKSH.dtype), v_BKSH)
-    mixed = (mixed / weights.sum(axis=-1, keepdims=True)).astype(v_BKSH.dtype)
-    return mixed.reshape(batch, num_heads, length, width)
+    scores = [_scores(q, k, jnp.tile(bias_BTS, (1, groups, 1))) for k, _, bias_BTS in parts]
+    top = reduce(jnp.maximum, [part.max(axis=-1, keepdims=True) for part in scores])
+    weights = [jnp.exp(part - jax.lax.stop_gradient(top)) for part in scores]
+    mixed = reduce(jnp.add, [_mixed(w.astype(v.dtype), v) for w, (_, v, _) in zip(weights, parts, strict=True)])
+    total = reduce(jnp.add, [w.sum(axis=-1, keepdims=True) for w in weights])
+    return (mixed / total).astype(parts[0][1].dtype).reshape(batch, num_heads, length, width)
+
+
+def _scores(
+    q_BKMH: Float[Array, "B K M H"], k: Float[Array, "... K S H"], bias_BMS: Float[Array, "B M S"]
+) -> Float[Array, "B K M S"]:
+    scores = jnp.einsum("bkmh,ksh->bkms" if k.ndim == 3 else "bkmh,bksh->bkms", q_BKMH, k)
+    return scores.astype(jnp.float32) + bias_BMS[:, None]
+
+
+def _mixed(weights_BKMS: Float[Array, "B K M S"], v: Float[Array, "... K S H"]) -> Float[Array, "B K M H"]:
+    return jnp.einsum("bkms,ksh->bkmh" if v.ndim == 3 else "bkms,bksh->bkmh", weights_BKMS, v)
 
 
 def cudnn_attention(
@@ -149,7 +190,9 @@ def within_block(bias_BTT: Float[Array, "B T T"], window: Int[Array, ""] | int) 
     return jnp.where(place[:, None] - place < window, bias_BTT, MASKED)
 
 
-def within_cache(visible_BTS: Bool[Array, "B T S"], window: Int[Array, ""] | int) -> Float[Array, "B T S"]:
-    """The same for a cache, whose slots may have gaps: the last `window` of the visible ones."""
-    num_later = visible_BTS.sum(axis=-1, keepdims=True) - jnp.cumsum(visible_BTS, axis=-1)
-    return bias_of(visible_BTS & (num_later < window))
+def bias_in(sight: Sight, positions_BT: Int[Array, "B T"], window: Window = None) -> Float[Array, "B T S"]:
+    """What queries at these positions see of a cache, cut to the last `window` positions, their own included."""
+    if window is None:
+        return bias_of(sight.visible)
+    distance_BTS = positions_BT[:, :, None] - sight.positions[:, None, :]
+    return bias_of(sight.visible & (distance_BTS < window))

@@ -30,6 +30,8 @@ from epigone.training.optimizer import Recipe
 
 BATCH_SIZE = 4
 """Blocks a step."""
+ANSWERED, SCORED = 40, 8
+"""Rows that are computed at once: answers are drawn together, texts of one length are few."""
 
 
 def real_small(
@@ -76,10 +78,9 @@ def real_small(
     models = [RecordedAnswers("teacher", recorded)]
     scores: list[Named] = []
     for name, source in [(f"{grid.name}-base", Input(model)), *((s.name, s) for s in students)]:
-        backend = grid.backend(source)
         role = "base" if isinstance(source, Input) else "student"
-        models.append(RecordedAnswers(role, asked.answers(backend, name), name))
-        scores += [Named(stage, name) for stage in asked.scores(backend, name)]
+        models.append(RecordedAnswers(role, asked.answers(grid.backend(source, ANSWERED), name), name))
+        scores += [Named(stage, name) for stage in asked.scores(grid.backend(source, SCORED), name)]
     audit = Audit(
         title=f"{grid.name}: capability or only style, on a laptop?",
         name=f"real-small-{grid.name}",
@@ -130,9 +131,9 @@ class _Grid:
             seed=self.seed,
         )
 
-    def backend(self, source: StageSpec | Input) -> Component:
+    def backend(self, source: StageSpec | Input, batch_size: int) -> Component:
         """A checkpoint that answers by the template of this study."""
-        return Component.of("backends", "checkpoint", path=source, template=self.template, batch_size=16)
+        return Component.of("backends", "checkpoint", path=source, template=self.template, batch_size=batch_size)
 
 
 class _Asked:
