@@ -42,6 +42,8 @@ def test_bodies() -> None:
         "messages": [{"role": "system", "content": "brief"}, {"role": "user", "content": "hé?"}],
     }
     assert request_body("m", TEXT, ONE, "auto")[0] == "/completions"
+    drawn = request_body("m", TEXT, SamplingParams(max_tokens=7, top_p=0.9, top_k=40), "auto")[1]
+    assert (drawn["top_p"], drawn["top_k"]) == (0.9, 40)
     assert request_body("m", TEXT, ONE, "chat")[1]["messages"] == [{"role": "user", "content": "The capital is"}]
     with pytest.raises(SpecError, match="'p' is in chat form"):
         request_body("m", CHAT, ONE, "completions")
@@ -250,6 +252,8 @@ def test_spacing_never_lets_more_through_in_a_minute(monkeypatch: pytest.MonkeyP
 def test_prices_are_known_or_not() -> None:
     assert price_of("http://127.0.0.1:8000/v1", "gpt-4o-mini") is None
     assert price_of("https://api.openai.com/v1", "no-such-model") is None
+    assert price_of("https://api.openai.com/v1", "gpt-4o-mini") == Price(0.15, 0.6)
+    assert price_of("https://proxy.example/v1", "gpt-4o-mini") is None  # another server, another price
     assert Price(2.0, 8.0).usd(500_000, 250_000) == 3.0
 
 

@@ -54,6 +54,8 @@ def request_body(model: str, prompt: Prompt, sampling: SamplingParams, api: str)
         raise SpecError(f"api={api!r} is not among {', '.join(APIS)}")
     body: Plain = {"model": model, "max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
     body |= {"seed": sampling.seed} | ({"stop": list(sampling.stop)} if sampling.stop else {})
+    body |= {"top_p": sampling.top_p} if sampling.top_p < 1 else {}
+    body |= {"top_k": sampling.top_k} if sampling.top_k else {}
     if api == "completions" or (api == "auto" and not prompt.messages):
         if prompt.messages:
             raise SpecError(f"prompt {prompt.id!r} is in chat form, which api=completions cannot ask; take api=chat")
