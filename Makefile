@@ -34,7 +34,7 @@ check: .venv/.test .venv/.check ## format, lint, types, import layers, budgets, 
 
 perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/train_throughput.py
-	$(BIN)/python perf/generate.py
+	$(BIN)/python perf/decode.py
 	$(BIN)/python perf/audit.py
 	$(BIN)/python perf/similarity.py
 	$(BIN)/python perf/tokenize_throughput.py

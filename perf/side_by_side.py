@@ -40,6 +40,11 @@ def model() -> Model:
 
 def peer() -> "object | None":
     """The same architecture in transformers, or None where torch and transformers are not installed."""
+    return peer_of(CONFIG)
+
+
+def peer_of(config: llama.Config) -> "object | None":
+    """A variant in transformers, in fp32 on one thread, at random weights."""
     if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
         print("torch and transformers are not installed (make test-all installs them): no peer in this run")
         return None
@@ -48,7 +53,7 @@ def peer() -> "object | None":
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG.to_hf()))
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**config.to_hf())).eval()
 
 
 def compare(title: str, amount: int, ways: dict[str, Callable[[], object]], unit: str = "tokens") -> None:

@@ -7,21 +7,16 @@ Out: Completions with their mean log-probability, and Likelihoods.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from epigone.decoding.engine import Continuation, Engine
 from epigone.decoding.stops import cut, is_over
-from epigone.errors import SpecError, WorkError
+from epigone.decoding.texts import Texts
 from epigone.interfaces import ChatTemplate
 from epigone.models.weights import load_checkpoint
-from epigone.records import Completion, Likelihood, Message, Prompt, SamplingParams
-from epigone.tokens.chat_template import ChatTokens
-from epigone.tokens.published import named_id, template_of
-from epigone.tokens.templates.special_tokens import SpecialTokens
-from epigone.tokens.tokenizer import Tokenizer
+from epigone.records import Completion, Likelihood, Prompt, SamplingParams
 
 
 @dataclass(frozen=True)
@@ -44,21 +39,21 @@ class Checkpoint:
         Raises WorkError for a prompt that leaves no room for `sampling.max_tokens`.
         """
         continuations = self._engine.generate(
-            [self._ids(prompt) for prompt in prompts],
+            [self._texts.ids(prompt) for prompt in prompts],
             max_new_tokens=sampling.max_tokens,
-            end_ids=self._end_ids,
+            end_ids=self._texts.end_ids,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             seed=sampling.seed,
-            is_over=is_over(self._chat.tokenizer.decode, sampling.stop),
+            is_over=is_over(self._texts.decode, sampling.stop),
             names=[prompt.id for prompt in prompts],
         )
         return [self._completion(continuation, sampling.stop) for continuation in continuations]
 
     def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
         """Likelihood of each continuation after its prompt, in order; in chat form without the end token."""
-        pairs = [self._pair(prompt, continuation) for prompt, continuation in requests]
+        pairs = [self._texts.pair(prompt, continuation) for prompt, continuation in requests]
         sums = self._engine.loglikelihood(pairs, names=[prompt.id for prompt, _ in requests])
         return [Likelihood(total, len(pair[1])) for total, pair in zip(sums, pairs, strict=True)]
 
@@ -67,41 +62,11 @@ class Checkpoint:
         return Engine(load_checkpoint(Path(self.path)), self.batch_size)
 
     @cached_property
-    def _chat(self) -> ChatTokens:
-        path = Path(self.path)
-        return ChatTokens(Tokenizer.load(path), self.template or template_of(path) or SpecialTokens())
-
-    @cached_property
-    def _end_ids(self) -> list[int]:
-        """What ends a reply: the token that closes an answer, and those that the checkpoint names (eos)."""
-        ends = set(named_id(Path(self.path), "eos"))
-        with suppress(SpecError):  # a base model without a chat template, which is only ever given text
-            ends.add(self._chat.end)
-        return sorted(ends)
-
-    def _ids(self, prompt: Prompt) -> list[int]:
-        if bool(prompt.messages) == bool(prompt.text):
-            raise WorkError(f"prompt {prompt.id!r} must have either messages or text")
-        return self._chat.prompt(prompt.messages) if prompt.messages else self._text_ids(prompt.text)
-
-    def _text_ids(self, text: str) -> list[int]:
-        return [*self._chat.tokenizer.opening, *self._chat.tokenizer.encode(text)]
-
-    def _pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
-        prefix = self._ids(prompt)
-        whole = self._answered(prompt, continuation) if prompt.messages else self._text_ids(prompt.text + continuation)
-        if whole[: len(prefix)] == prefix:
-            return prefix, whole[len(prefix) :]
-        return prefix, self._chat.tokenizer.encode(continuation)  # the seam fell inside a token
-
-    def _answered(self, prompt: Prompt, answer: str) -> list[int]:
-        """The conversation up to the last token of the answer, without what closes it."""
-        ids, learnt = self._chat.encode([*prompt.messages, Message("assistant", answer)])
-        closing = max(at for at, is_learnt in enumerate(learnt) if is_learnt)
-        return ids[:closing]
+    def _texts(self) -> Texts:
+        return Texts(Path(self.path), self.template)
 
     def _completion(self, continuation: Continuation, stops: Sequence[str]) -> Completion:
-        text, stopped = cut(self._chat.tokenizer.decode(continuation.tokens), stops)
+        text, stopped = cut(self._texts.decode(continuation.tokens), stops)
         return Completion(
             text=text,
             num_tokens=len(continuation.tokens),

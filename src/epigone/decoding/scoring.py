@@ -14,7 +14,7 @@ import numpy as np
 
 from epigone.decoding import prefixes
 from epigone.decoding.loop import Marked
-from epigone.decoding.shapes import doubled, most_rows, padded, parts
+from epigone.decoding.shapes import doubled, first_part, padded
 
 Pair = tuple[Sequence[int], Sequence[int]]
 BATCH_TOKENS = 2048
@@ -73,8 +73,7 @@ def _rows(pairs: Sequence[Pair]) -> list[Row]:
 def _cut(rows: Sequence[Row], num_shared: int, batch_size: int) -> Iterator[Batch]:
     left = sorted(rows, key=lambda row: row.length)
     while left:
-        most = most_rows(padded(left[0].length - num_shared), batch_size, BATCH_TOKENS)
-        count, computed = next(parts(len(left), most))
+        count, computed = first_part([row.length - num_shared for row in left], batch_size, BATCH_TOKENS)
         yield _batch(left[:count], num_shared, computed)
         left = left[count:]
 

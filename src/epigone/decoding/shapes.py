@@ -1,6 +1,6 @@
 """The few shapes that are compiled: padded lengths, and numbers of rows. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 LENGTHS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
@@ -11,7 +11,7 @@ def padded(length: int) -> int:
 
 
 def roomy(length: int) -> int:
-    """The same in fewer sizes, for what is read or copied and not computed with: powers of two from 64, to 1024."""
+    """The same in fewer sizes, for the room of a cache: powers of two from 64, to 1024."""
     return max(64, doubled(length)) if length <= LENGTHS[-1] else padded(length)
 
 
@@ -37,8 +37,13 @@ def parts(count: int, most: int) -> Iterator[tuple[int, int]]:
         count -= computed
 
 
-def most_rows(length: int, most: int, num_tokens: int) -> int:
-    """The most rows of a padded length that hold no more than `num_tokens` together, at least one."""
-    while most > 1 and most * length > num_tokens:
-        most = max(most // 4, 1)
-    return most
+def first_part(lengths: Sequence[int], most: int, num_tokens: int) -> tuple[int, int]:
+    """How many of rows that go by length make the next call, and as how many it is computed.
+
+    Padded as the longest of them, they hold no more than `num_tokens`, unless one row alone does.
+    """
+    count, computed = next(parts(len(lengths), most))
+    while computed > 1 and computed * padded(lengths[count - 1]) > num_tokens:
+        most = max(computed // 4, 1)
+        count, computed = next(parts(len(lengths), most))
+    return count, computed

@@ -17,9 +17,9 @@ import numpy as np
 from epigone.decoding import loop, prefixes
 from epigone.decoding.ready import Ready
 from epigone.decoding.sampling import Drawing, How
-from epigone.decoding.shapes import most_rows, num_rows, padded, parts, roomy
+from epigone.decoding.shapes import first_part, num_rows, padded, roomy
 
-READ_TOKENS = 2048
+READ_TOKENS = 1024
 """Padded tokens that are read in one call at most, but for one row that is longer."""
 
 
@@ -152,8 +152,8 @@ class Slots:
         """(slot, first token, its log-probability) of every row, read in calls of rows of like length."""
         start = 0
         while start < len(rows):
-            shortest = padded(len(rows[start].request.prompt) - shared)
-            count, computed = next(parts(len(rows) - start, most_rows(shortest, self.num_slots, READ_TOKENS)))
+            lengths = [len(row.request.prompt) - shared for row in rows[start:]]
+            count, computed = first_part(lengths, self.num_slots, READ_TOKENS)
             part, into = rows[start : start + count], slots[start : start + count]
             new, num_past = self._new(part, into, _repeated(count, computed), (donor, shared))
             self._cache, drawn = self._ready.read(self._cache, new, _how(part), num_past)
@@ -180,7 +180,7 @@ class Slots:
             jnp.int32(shared),
             _drawing([rows[row] for row in index]),
         )
-        return new, min(roomy(shared), self._room) if shared else 0
+        return new, min(padded(shared), self._room) if shared else 0
 
     def _draw(self) -> list[Event]:
         slots = list(self._rows)
@@ -201,7 +201,7 @@ class Slots:
             self._is_end_V,
             num_steps=self._num_steps,
             how=_how(rows),
-            num_seen=min(roomy(int(lengths.max())), self._room),
+            num_seen=min(padded(max(int(lengths.max()), 64)), self._room),
         )
         tokens, logprobs = jax.device_get((drawn.tokens, drawn.logprobs))
         return [
