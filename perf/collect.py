@@ -1,8 +1,8 @@
 """Requests a second, and processor time of the client for each, against a server process of fixed latency.
 
 Beside `openai` with asyncio.gather, the way most scripts do it, and `litellm`'s batch_completion, where they are
-installed (`pip install openai litellm`). Ours writes every answer to a store on disk, keeps a ledger and paces itself; the peers
-keep replies in memory. `--memory 100000` sends so many requests and prints the memory of the process on the way.
+installed (`pip install openai litellm`). Ours writes every answer to a store on disk, keeps a ledger and paces itself;
+the peers keep replies in memory. `--memory 100000` sends so many requests and prints the memory on the way.
 The ratios are what may be quoted: a slow server process on the same machine slows down all of them.
 """
 

@@ -207,7 +207,7 @@ def _too_few(tally: Tally, minimum: float | int, path: Path) -> str:
     reasons = ", ".join(f"{number} {reason}" for reason, number in tally.reasons.most_common(5))
     return (
         f"only {tally.num_kept} of {tally.num_asked} prompts were answered, {tally.coverage:.1%}, not {minimum:.0%}: "
-        f"{reasons}. {path} tells of each; --retry-failed asks them again, --accept length takes what was cut"
+        f"{reasons}. See {path}; --retry-failed asks again what has no reply, --accept length takes what was cut"
     )
 
 
