@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import collect_cli, discover
+from epigone import collect_cli, discover, prompts_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -347,6 +347,8 @@ def plan(
 
 
 collect = app.command()(collect_cli.collect)
+prompts = app.command()(prompts_cli.prompts)
+select = app.command()(prompts_cli.select)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
@@ -354,6 +356,7 @@ SEVERAL = {
     "curate": ("--amounts",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
+    "prompts": ("--evaluation",),
     "tokenize": ("--amounts",),
 }
 """Options by verb that take several values, also behind one another, as a shell's * gives them."""

@@ -47,6 +47,7 @@ class Wanted:
     format: str = ""
     minimum_coverage: float = 0.8
     name: str = ""
+    terms: str = ""
     server: Mapping[str, object] = field(default_factory=dict[str, object])
     """Options of the backend that have names of their own on the command line; budget_tokens as a text: 2M."""
     options: Sequence[str] = ()
@@ -98,6 +99,7 @@ def _stage(wanted: Wanted, root: Path) -> Collect:
         turns=wanted.turns or ("all" if form else "last"),
         accept=tuple(wanted.accept),
         minimum_coverage=wanted.minimum_coverage,
+        terms=wanted.terms,
     )
 
 

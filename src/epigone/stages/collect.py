@@ -19,6 +19,7 @@ from epigone.formats.messages import read_prompts
 from epigone.interfaces import Format, LanguageModel, ServedModel, StageSpec
 from epigone.records import Completion, Drop, Message, Prompt, Response, SamplingParams
 from epigone.replies import Bill, Failure, RawReply, Reply
+from epigone.reporting.collection_card import card_of, carry_cards, source_of, write_card
 from epigone.spec import Artifact, Component, Input
 from epigone.store import RecordWriter, write_records
 
@@ -54,6 +55,8 @@ class Collect:
     """Answers that are kept although they ended by: length, content_filter, tool_calls."""
     minimum_coverage: float | int = field(default=0.8, compare=False)
     """Share of the prompts that must have an answer."""
+    terms: str = ""
+    """The terms of the teacher's provider, in words or as an address; they go onto the card."""
 
     kind: ClassVar[str] = "responses"
     version: ClassVar[int] = 2
@@ -97,7 +100,15 @@ class Collect:
             write_records(out / "dropped.jsonl", drops)
         if tally.coverage < self.minimum_coverage:
             raise WorkError(_too_few(tally, self.minimum_coverage, out / "failed.jsonl"))
+        self._write_card(inputs(self.prompts), out, tally)
         return tally.summary() | {"num_unreadable": len(drops)} | (_spent() if raw else {})
+
+    def _write_card(self, source: Path, out: Path, tally: Tally) -> None:
+        drawn = {"temperature": self.temperature, "max_tokens": self.max_tokens, "sample": self.sample}
+        told = {"prompts": source_of(source), "num_prompts": tally.num_asked, "num_answers": tally.num_kept}
+        teacher = replace(self.teacher, options=tuple(self.teacher.shaping()))
+        carry_cards([source], out)
+        write_card(out, card_of(teacher, self.name, parameters=drawn, terms=self.terms, days=tally.days, **told))
 
     def bill(self, inputs: Callable[[object], Path]) -> Bill:
         """What it will come to, told beforehand; sends nothing. A turn's answer is taken to be as long as allowed.

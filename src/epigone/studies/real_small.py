@@ -28,7 +28,7 @@ from epigone.study import Study
 from epigone.tokens.amounts import amount
 from epigone.training.optimizer import Recipe
 
-BATCH_SIZE = 4
+BATCH_SIZE = 2
 """Blocks a step."""
 ANSWERED, SCORED = 40, 8
 """Rows that are computed at once: answers are drawn together, texts of one length are few."""
@@ -45,7 +45,7 @@ def real_small(
     template: str = "special_tokens",
     amounts: Sequence[str] = ("30K", "100K"),
     learning_rate: float = 2e-5,
-    length: int = 512,
+    length: int = 1024,
     limit: int = 300,
     max_tokens: int = 256,
     seed: int = 0,
@@ -100,11 +100,15 @@ class _Grid:
         self.length, self.seed = length, seed
 
     def dataset(self, dialogues: str, recorded: ReadAnswers) -> Curate:
-        """Real dialogues in English, each once, without those that ask an evaluation prompt."""
+        """Real dialogues in English, each once, without those that ask an evaluation prompt or overfill a block.
+
+        Blocks cut what is longer, and an amount of whole dialogues would be far more than what is learnt of them.
+        """
         filters = (
             Component.of("curation", "duplicates"),
             Component.of("curation", "language"),
             Component.of("curation", "contamination", paths=Input("records.jsonl", recorded)),
+            Component.of("curation", "length", max_characters=3 * self.length),
         )
         return Curate(Input(dialogues), _format_of(dialogues), filters, name="dialogues")
 
