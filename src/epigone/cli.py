@@ -346,9 +346,9 @@ def plan(
     told(command.run_plan(wanted, quiet=as_json), as_json)
 
 
-collect = app.command()(collect_cli.collect)
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
+collect = app.command()(collect_cli.collect)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tokenize_cases import byte_tokenizer
 from typer.testing import CliRunner
 
 from epigone.cli import app
@@ -22,6 +21,7 @@ from epigone.stages.synthesise import Synthesise
 from epigone.stages.tokenize import Tokenize
 from epigone.store import Store, read_records, read_summary
 from epigone.synthesis.recorder import Recorder
+from tokenize_cases import byte_tokenizer
 
 HERE = "test_synthesise_stage"
 
