@@ -38,6 +38,7 @@ perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/audit.py
 	$(BIN)/python perf/similarity.py
 	$(BIN)/python perf/tokenize_throughput.py
+	$(BIN)/python perf/collect.py
 
 .venv/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "epigone needs Python 3.11 or newer and '$(PYTHON)' is '$(VERSION)': name another with make PYTHON=python3.11 ..."; exit 1; }

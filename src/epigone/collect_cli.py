@@ -41,6 +41,7 @@ def collect(
     patience: Annotated[
         list[str] | None, typer.Option(help="Of the transport: concurrency=64, requests_per_minute=500 ...")
     ] = None,
+    terms: Annotated[str, typer.Option(help="The terms of the teacher's provider, in words or as an address.")] = "",
     name: Annotated[str, typer.Option(help="What the teacher is called in records.")] = "",
     root: Root = Path("runs"),
     executor: ExecutorName = "local",
@@ -50,7 +51,7 @@ def collect(
     command = discover.load("epigone.collect_command")
     wanted = command.Wanted(prompts, teacher, model, samples, max_tokens, temperature, turns, accept or [], format)
     wanted = command.replace(
-        wanted, minimum_coverage=minimum_coverage, options=option or [], patience=patience or [], name=name
+        wanted, minimum_coverage=minimum_coverage, options=option or [], patience=patience or [], name=name, terms=terms
     )
     server = {
         "key_env": key_env,

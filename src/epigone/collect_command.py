@@ -19,13 +19,16 @@ from epigone.commands import build
 from epigone.component_text import component
 from epigone.errors import SpecError
 from epigone.formats import sniff
+from epigone.replies import Failure
 from epigone.rows import beginning
 from epigone.spec import Artifact, Component, Input
-from epigone.stages.collect import Collect
-from epigone.store import Store, read_summary
+from epigone.stages.collect import NOT_WHOLE, Collect
+from epigone.store import Store, read_records, read_summary
 from epigone.tokens.amounts import amount
 
 DATASET, RECORDS = "records.parquet", "records.jsonl"
+NOT_USED, ENDED = (*NOT_WHOLE, "empty", "refusal", "no user turn"), "finish reason"
+"""Failures that have a reply, which is kept: to ask again would give nothing new."""
 _CLOCKS = ("wall_seconds", "finished_unix", "machine", "python", "num_cpus")
 
 
@@ -44,6 +47,7 @@ class Wanted:
     format: str = ""
     minimum_coverage: float = 0.8
     name: str = ""
+    terms: str = ""
     server: Mapping[str, object] = field(default_factory=dict[str, object])
     """Options of the backend that have names of their own on the command line; budget_tokens as a text: 2M."""
     options: Sequence[str] = ()
@@ -95,6 +99,7 @@ def _stage(wanted: Wanted, root: Path) -> Collect:
         turns=wanted.turns or ("all" if form else "last"),
         accept=tuple(wanted.accept),
         minimum_coverage=wanted.minimum_coverage,
+        terms=wanted.terms,
     )
 
 
@@ -146,7 +151,7 @@ def _option(text: str, option: str) -> tuple[str, object]:
 
 
 def _in_its_round(stage: Collect, store: Store, *, is_next: bool) -> Collect:
-    """The collection in the last round that there is; with `is_next` in the one after, where that one left failures.
+    """The collection in the last round that there is; with `is_next` in the one after, where some got no reply.
 
     Each round is an artifact of its own: what was made from one stays true.
     """
@@ -169,9 +174,12 @@ def _was_run(stage: Collect, store: Store) -> bool:
 
 
 def _has_failures(stage: Collect, store: Store) -> bool:
-    """Whether a round came to its end and left prompts without an answer, also where it was too few for an artifact."""
-    failed = [folder / "failed.jsonl" for folder in (store.folder(stage), store.staging(stage))]
-    return any(path.exists() and path.stat().st_size > 0 for path in failed)
+    """Whether a round came to its end and left prompts without a reply, also where it was too few for an artifact."""
+    for folder in (store.folder(stage), store.staging(stage)):
+        if (folder / "failed.jsonl").exists():
+            reasons = [failure.reason for failure in read_records(folder / "failed.jsonl", Failure)]
+            return not all(reason in NOT_USED or reason.startswith(ENDED) for reason in reasons)
+    return False
 
 
 def _print(summary: Mapping[str, object], console: Console) -> None:

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from epigone.records import Message, Response
@@ -51,6 +52,8 @@ class Tally:
     """Replies of which the server did not say how many tokens they took."""
     seconds: list[float] = field(default_factory=list[float])
     """Of each reply."""
+    asked_unix: list[float] = field(default_factory=list[float])
+    """When the first and the last of them were sent."""
 
     def count(self, outcome: Response | Failure) -> None:
         """Take note of what became of a prompt."""
@@ -66,6 +69,8 @@ class Tally:
         self.tokens_out += raw.tokens_out or 0
         self.num_uncounted += raw.tokens_out is None
         self.seconds.append(raw.seconds)
+        times = [*self.asked_unix, raw.asked_unix]
+        self.asked_unix = [min(times), max(times)]
 
     @property
     def num_asked(self) -> int:
@@ -76,6 +81,14 @@ class Tally:
     def coverage(self) -> float:
         """Share of the prompts that have an answer; 1 where nothing was asked."""
         return self.num_kept / self.num_asked if self.num_asked else 1.0
+
+    @property
+    def days(self) -> tuple[str, str] | None:
+        """The first and the last day of the replies, UTC; None where no server was asked."""
+        if not self.asked_unix:
+            return None
+        first, last = (datetime.fromtimestamp(t, UTC).date().isoformat() for t in self.asked_unix)
+        return first, last
 
     def summary(self) -> dict[str, object]:
         """The counts for summary.json."""

@@ -201,8 +201,6 @@ class Transport:
             return _Try(reason="unreachable", detail=self._said(error), spends_retry=False)
         except (TimeoutError, httpx2.TimeoutException) as error:
             return _Try(reason="timeout", detail=self._said(error), may_be_billed=True)
-        except httpx2.UnsupportedProtocol as error:
-            raise self.stop(WorkError(f"{self.base_url}: {error}; give the address as http://HOST:PORT/v1")) from error
         except httpx2.RequestError as error:
             return _Try(reason="connection lost", detail=self._said(error), may_be_billed=True)
         finally:
@@ -255,8 +253,6 @@ class Transport:
         tried = _Try(reason=f"http {status}", detail=said, status=status, headers=response.headers)
         tried.spends_retry = status != 429
         tried.is_final = status not in (429, *NOT_READY, *TRY_AGAIN)
-        if status == 429 and any(word in text.lower() for word in NO_CREDIT):
-            raise self.stop(WorkError(f"{self.base_url}: the account has no credit: {said}"))
         return tried
 
     def _said(self, error: Exception) -> str:
@@ -286,6 +282,8 @@ class Transport:
         last = f"{tried.reason}: {tried.detail}"
         if tried.reason == "unreachable" and self.gate.num_refusals >= self.patience.num_refusals:
             reason = f"{self.base_url} is down, {self.gate.num_refusals} tries in a row failed; the last: {last}"
+        elif tried.status == 429 and any(word in tried.detail.lower() for word in NO_CREDIT):
+            reason = f"{self.base_url}: the account has no credit left: {last}"
         elif not self.num_answered and tried.status in FOR_ALL:
             reason = f"{self.base_url} lets nothing through; it said {last}; {_way_out(tried.status)}"
         elif not self.num_answered and self._num_final >= FEW:

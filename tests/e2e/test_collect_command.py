@@ -109,6 +109,7 @@ def test_cut_filtered_and_empty_answers_are_failures_unless_accepted(tmp_path: P
     with running() as url:
         wanted = Wanted(prompts, url, "m", minimum_coverage=0.3)
         found = run(wanted, tmp_path / "runs")
+        assert run(wanted, tmp_path / "runs", retry_failed=True)["artifact"] == found["artifact"]
         # kept replies are read again: nothing is asked
         taken = run(Wanted(prompts, url, "m", accept=["length"], minimum_coverage=0.3), tmp_path / "runs")
         with pytest.raises(WorkError, match=r"only 2 of 5 prompts were answered, 40.0%, not 80%"):

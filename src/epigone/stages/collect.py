@@ -106,8 +106,9 @@ class Collect:
     def _write_card(self, source: Path, out: Path, tally: Tally) -> None:
         drawn = {"temperature": self.temperature, "max_tokens": self.max_tokens, "sample": self.sample}
         told = {"prompts": source_of(source), "num_prompts": tally.num_asked, "num_answers": tally.num_kept}
+        teacher = replace(self.teacher, options=tuple(self.teacher.shaping()))
         carry_cards([source], out)
-        write_card(out, card_of(self.teacher, self.name, parameters=drawn, terms=self.terms, **told))
+        write_card(out, card_of(teacher, self.name, parameters=drawn, terms=self.terms, days=tally.days, **told))
 
     def bill(self, inputs: Callable[[object], Path]) -> Bill:
         """What it will come to, told beforehand; sends nothing. A turn's answer is taken to be as long as allowed.
@@ -217,7 +218,7 @@ def _too_few(tally: Tally, minimum: float | int, path: Path) -> str:
     reasons = ", ".join(f"{number} {reason}" for reason, number in tally.reasons.most_common(5))
     return (
         f"only {tally.num_kept} of {tally.num_asked} prompts were answered, {tally.coverage:.1%}, not {minimum:.0%}: "
-        f"{reasons}. {path} tells of each; --retry-failed asks them again, --accept length takes what was cut"
+        f"{reasons}. See {path}; --retry-failed asks again what has no reply, --accept length takes what was cut"
     )
 
 

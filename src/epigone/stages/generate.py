@@ -3,6 +3,7 @@
 In: a model (backend), prompts. Out: `generations/`: records.jsonl in the order of the prompts.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,9 @@ class Generate:
         assert isinstance(model, LanguageModel)
         prompts = read_prompts(inputs(self.prompts))
         sampling = SamplingParams(max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed)
+        started = time.monotonic()
         completions = model.generate(prompts, sampling)
+        seconds = time.monotonic() - started
         records = [
             Generation(p.id, p.messages, c.text, c.finish_reason, self.name)
             for p, c in zip(prompts, completions, strict=True)
@@ -61,4 +64,6 @@ class Generate:
             "num_prompts": len(prompts),
             "num_empty": sum(not r.text.strip() for r in records),
             "num_cut": sum(r.finish_reason == "length" for r in records),
+            "num_tokens": sum(c.num_tokens for c in completions),
+            "generating_seconds": round(seconds, 3),
         }
