@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import discover, prompts_cli
+from epigone import collect_cli, discover, prompts_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -348,9 +348,11 @@ def plan(
 
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
+collect = app.command()(collect_cli.collect)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
+    "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),

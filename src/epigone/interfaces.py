@@ -25,6 +25,7 @@ from epigone.records import (
     Score,
     ScoreSheet,
 )
+from epigone.replies import Bill, Reply
 
 
 @runtime_checkable
@@ -42,6 +43,19 @@ class LikelihoodModel(LanguageModel, Protocol):
 
     def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
         """Likelihood of each continuation after its prompt, in order."""
+        ...
+
+
+@runtime_checkable
+class ServedModel(LanguageModel, Protocol):
+    """A LanguageModel behind a server: it may fail on single prompts, and what it says has a price."""
+
+    def replies(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[Reply]:
+        """One Reply a prompt, in order, once all were asked. Raises WorkError where server or budget give out."""
+        ...
+
+    def bill(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Bill:
+        """What `replies` would send and what it would cost; sends nothing."""
         ...
 
 
