@@ -42,6 +42,8 @@ class Collect:
     """Tells independent answers to the same prompts apart: the number of the first."""
     max_tokens: int = 512
     """Longest answer."""
+    terms: str = ""
+    """The terms of the teacher's provider, in words or as an address; they go onto the card."""
     samples: int = 1
     """Independent answers to each prompt."""
     temperature: float | int = 1.0
@@ -53,8 +55,6 @@ class Collect:
     the teacher's own answers between."""
     accept: tuple[str, ...] = ()
     """Answers that are kept although they ended by: length, content_filter, tool_calls."""
-    terms: str = ""
-    """The terms of the teacher's provider, in words or as an address; they go onto the card."""
     minimum_coverage: float | int = field(default=0.8, compare=False)
     """Share of the prompts that must have an answer."""
 
