@@ -20,6 +20,7 @@ from epigone.component_text import component
 from epigone.errors import SpecError
 from epigone.formats import sniff
 from epigone.replies import Failure
+from epigone.reporting.provenance import lineage, warnings
 from epigone.rows import beginning
 from epigone.spec import Artifact, Component, Input
 from epigone.stages.collect import NOT_WHOLE, Collect
@@ -65,8 +66,11 @@ def run_collect(
     folder = build(stage, root, console, 1, executor)
     summary = read_summary(folder)
     _print(summary, console)
+    told = warnings(lineage([folder]), "own")
+    for text in told:
+        console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     console.print(str(folder), highlight=False, soft_wrap=True)
-    return {"artifact": str(folder)} | {k: v for k, v in summary.items() if k not in _CLOCKS}
+    return {"artifact": str(folder)} | {k: v for k, v in summary.items() if k not in _CLOCKS} | {"warnings": told}
 
 
 def run_bill(wanted: Wanted, root: Path, *, retry_failed: bool, quiet: bool) -> dict[str, object]:
@@ -98,8 +102,8 @@ def _stage(wanted: Wanted, root: Path) -> Collect:
         format=form,
         turns=wanted.turns or ("all" if form else "last"),
         accept=tuple(wanted.accept),
-        minimum_coverage=wanted.minimum_coverage,
         terms=wanted.terms,
+        minimum_coverage=wanted.minimum_coverage,
     )
 
 

@@ -12,7 +12,8 @@ from epigone import discover
 from epigone.cli_options import ExecutorName, Json, Root, told
 
 Teacher = Annotated[
-    str, typer.Option(help="Who is asked: a backend, e.g. checkpoint:FOLDER, canned:FILE, replay:path=FILE,sample=1.")
+    str,
+    typer.Option(help="Who is asked, e.g. checkpoint:FOLDER, openai:url=ADDRESS,model=NAME, replay:FILE."),
 ]
 
 

@@ -24,6 +24,7 @@ LEAK_THRESHOLD = 60
 """BLEU in percent with an evaluation question, in either direction, above which an example is a leak."""
 _COUNTS = {
     "num_asked": "prompts asked",
+    "num_failed": "without an answer",
     "num_parsed": "examples read",
     "num_malformed": "malformed",
     "num_leaked": "leaked",
@@ -79,7 +80,7 @@ def stage_of(wanted: Wanted) -> Synthesise:
 
 
 def backend(text: str) -> Component:
-    """Who is asked: `checkpoint:PATH`, `replay:path=FILE,sample=1` and the like. Raises SpecError."""
+    """Who is asked: `checkpoint:PATH`, `openai:url=ADDRESS,model=NAME` and the like. Raises SpecError."""
     return component("backends", text, first="path")
 
 

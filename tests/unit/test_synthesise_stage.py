@@ -15,6 +15,7 @@ from epigone.interfaces import Rounds
 from epigone.prompts.nq_synthetic import NqSynthetic
 from epigone.prompts_command import Wanted, stage_of
 from epigone.records import Completion, DroppedConversation, Message, Prompt, Response, SamplingParams
+from epigone.replies import Reply
 from epigone.spec import Artifact, Component, Input
 from epigone.stages.curate import Curate
 from epigone.stages.synthesise import Synthesise
@@ -156,6 +157,29 @@ def test_recorded_replies_of_another_run_are_refused(tmp_path):
     assert ask("one") == ask("one")
     with pytest.raises(ArtifactError, match="replies to other prompts"):
         ask("two")
+
+
+@dataclass(frozen=True)
+class Server(Inventor):
+    """A ServedModel that fails on every third prompt."""
+
+    def replies(self, prompts, sampling):
+        completions = self.generate(prompts, sampling)
+        return iter([Reply(None, "timeout") if n % 3 == 0 else Reply(c) for n, c in enumerate(completions)])
+
+    def bill(self, prompts, sampling):
+        raise NotImplementedError
+
+
+def test_a_prompt_on_which_a_server_fails_is_told_and_the_others_count(tmp_path):
+    folder = Store(tmp_path).build(stage(Rounds(20, 6), Component.of("backends", f"{HERE}:Server")))
+    summary, raw = read_summary(folder), read_records(folder / "raw.jsonl", Response)
+    failed = [row for row in raw if row.finish_reason == "timeout"]
+    assert len(failed) == summary["num_failed"] == summary["num_asked"] // 3 == len(raw) // 3
+    assert {row.text for row in failed} == {""} and summary["num_kept"] == 20
+    dropped = iterate_rows(folder / "dropped.parquet", DroppedConversation)
+    assert sum(d.reason == "empty reply" for d in dropped) == len(failed)
+    assert json.loads((folder / "card.json").read_text())["num_answers"] == len(raw) - len(failed)
 
 
 def test_raw_replies_are_read_anew_for_nothing(tmp_path):

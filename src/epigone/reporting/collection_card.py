@@ -8,6 +8,7 @@ gets in. Source: Mitchell et al. 2019 (arXiv 1810.03993), for collections of ans
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -77,7 +78,7 @@ def card_of(
 ) -> CollectionCard:
     """A card. Without `days` it is today's, and none for a teacher that is simulated."""
     if days is None:
-        today = "" if is_simulated(teacher) else datetime.now(UTC).date().isoformat()
+        today = "" if is_simulated(teacher) else day_of(time.time())
         days = (today, today)
     return CollectionCard(
         teacher=name,
@@ -99,10 +100,18 @@ def is_simulated(teacher: Component) -> bool:
     return teacher.name.startswith(f"{epigone.__name__}.testbed")
 
 
+def day_of(unix: float | int) -> str:
+    """The day of a time in seconds since 1970, UTC, ISO 8601."""
+    return datetime.fromtimestamp(unix, UTC).date().isoformat()
+
+
 def source_of(path: Path) -> str:
     """How a file of prompts is called on a card: by its artifact, or by its name alone."""
-    folder = path.parent
-    return f"{folder.parent.name}/{folder.name}/{path.name}" if (folder / "DONE").is_file() else path.name
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "DONE").is_file():
+        return path.name
+    artifact = f"{folder.parent.name}/{folder.name}"
+    return artifact if path.is_dir() else f"{artifact}/{path.name}"
 
 
 def write_card(out: Path, card: CollectionCard) -> None:

@@ -100,11 +100,13 @@ class Collect:
             write_records(out / "dropped.jsonl", drops)
         if tally.coverage < self.minimum_coverage:
             raise WorkError(_too_few(tally, self.minimum_coverage, out / "failed.jsonl"))
-        self._write_card(inputs(self.prompts), out, tally)
+        self._card(inputs(self.prompts), tally, out)
         return tally.summary() | {"num_unreadable": len(drops)} | (_spent() if raw else {})
 
-    def _write_card(self, source: Path, out: Path, tally: Tally) -> None:
+    def _card(self, source: Path, tally: Tally, out: Path) -> None:
+        """What the collection is, beside its records; the cards of whatever made its prompts come along."""
         drawn = {"temperature": self.temperature, "max_tokens": self.max_tokens, "sample": self.sample}
+        drawn |= {"samples": self.samples, "turns": self.turns}
         told = {"prompts": source_of(source), "num_prompts": tally.num_asked, "num_answers": tally.num_kept}
         teacher = replace(self.teacher, options=tuple(self.teacher.shaping()))
         carry_cards([source], out)

@@ -16,7 +16,7 @@ from epigone.datasets import DatasetWriter, write_dataset
 from epigone.errors import WorkError
 from epigone.interfaces import Filter, Grown, LanguageModel, PromptGenerator, Rounds
 from epigone.records import Conversation, Drop, DroppedConversation, Prompt
-from epigone.reporting.collection_card import card_of, is_simulated, write_card
+from epigone.reporting.collection_card import card_of, day_of, is_simulated, write_card
 from epigone.spec import Component
 from epigone.store import write_records
 from epigone.synthesis.recorder import Recorder
@@ -66,7 +66,7 @@ class Synthesise:
         recorder = Recorder(teacher, self.teacher_name, out / ROUNDS_FOLDER, self.rounds.prompts_per_round)
         grown = generator.grow(recorder, self.rounds, leaks)
         self._check(grown)
-        days = ("", "") if is_simulated(self.teacher) else recorder.days()
+        first, last = map(day_of, recorder.times())
         num_replies = recorder.finish(out / "raw.jsonl")
         _write(grown, out)
         card = card_of(
@@ -75,12 +75,12 @@ class Synthesise:
             parameters=_options(generator) | {"seed": self.rounds.seed},
             prompts=f"{self.generator.folder}/{self.generator.name}: {self.rounds.num_examples:,} examples wanted",
             num_prompts=recorder.num_asked,
-            num_answers=num_replies,
+            num_answers=num_replies - recorder.num_failed,
             terms=self.terms,
-            days=days,
+            days=("", "") if is_simulated(self.teacher) else (first, last),
         )
         write_card(out, card)
-        return ledger(grown, recorder.num_asked)
+        return ledger(grown, recorder.num_asked, recorder.num_failed)
 
     def _check(self, grown: Grown) -> None:
         if not grown.kept:
@@ -97,12 +97,13 @@ def _options(generator: PromptGenerator) -> dict[str, object]:
     return {f.name: getattr(generator, f.name) for f in fields(generator)}  # pyright: ignore[reportArgumentType]
 
 
-def ledger(grown: Grown, num_asked: int) -> dict[str, object]:
+def ledger(grown: Grown, num_asked: int, num_failed: int) -> dict[str, object]:
     """The counts: parsed = kept + duplicates + leaked + surplus; malformed beside them."""
     by = Counter(drop.filter for drop in grown.dropped)
     reasons = Counter(f"{drop.filter}: {drop.reason}" for drop in grown.dropped)
     return {
         "num_asked": num_asked,
+        "num_failed": num_failed,
         "num_parsed": len(grown.kept) + len(grown.dropped) - by[PARSER],
         "num_malformed": by[PARSER],
         "num_leaked": by[LEAKS],
