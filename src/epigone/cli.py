@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from epigone import discover
+from epigone import collect_cli, discover, prompts_cli, serve_cli
+from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
 app = typer.Typer(
@@ -21,13 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
-Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
-ExecutorName = Annotated[
-    str, typer.Option("--executor", help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local.")
-]
 
 
 def commands() -> ModuleType:
@@ -50,7 +44,7 @@ def study(
 ) -> None:
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
     options = discover.load("epigone.study_options")
-    if wants_help or name.startswith("-") or not name:
+    if wants_help:
         typer.echo(f"{context.get_help()}\n{options.described(name)}")
         return
     study = options.made(name, context.args)
@@ -296,36 +290,6 @@ def export(
 
 
 @app.command()
-def serve(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
-    *,
-    name: Annotated[str, typer.Option(help="What clients call the model (default: the folder's name).")] = "",
-    host: Annotated[str, typer.Option(help="Where to listen; loopback alone unless named.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where to listen; 0: any free port.", min=0, max=65535)] = 8000,
-    slots: Annotated[int, typer.Option(help="Replies that are drawn at once.", min=1)] = 16,
-    context: Annotated[int, typer.Option(help="Most tokens of prompt and reply together (0: up to 2,048).")] = 0,
-) -> None:
-    """Serve a checkpoint as OpenAI does: /v1/models, /v1/completions, /v1/chat/completions (key: EPIGONE_SERVE_KEY)."""
-    command = discover.load("epigone.serve_command")
-    command.run_serve(checkpoint, name=name, host=host, port=port, slots=slots, context=context)
-
-
-@app.command()
-def chat(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
-    *,
-    beside: Annotated[Path | None, typer.Option(help="Another checkpoint that answers the same.")] = None,
-    once: Annotated[str, typer.Option(help="Ask this alone, and end.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer at most.", min=1)] = 256,
-    temperature: Annotated[float, typer.Option(help="0: the likeliest words.", min=0)] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of sampled answers.")] = 0,
-) -> None:
-    """Talk to a checkpoint in the terminal, or to two side by side."""
-    command = discover.load("epigone.chat_command")
-    command.run_chat(checkpoint, beside, once=once, max_tokens=max_tokens, temperature=temperature, seed=seed)
-
-
-@app.command()
 def publish(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, e.g. runs/checkpoints/NAME--HASH.")],
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
@@ -346,12 +310,6 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     typer.echo(
         json.dumps(counts) if as_json else f"{counts['num_artifacts']} artifacts, {counts['num_files']} files: whole"
     )
-
-
-def told(outcome: dict[str, object], as_json: bool) -> None:
-    """An outcome for machines: people have seen it already, on standard error."""
-    if as_json:
-        typer.echo(json.dumps(outcome, ensure_ascii=False))
 
 
 @app.command()
@@ -388,11 +346,19 @@ def plan(
     told(command.run_plan(wanted, quiet=as_json), as_json)
 
 
+prompts = app.command()(prompts_cli.prompts)
+select = app.command()(prompts_cli.select)
+collect = app.command()(collect_cli.collect)
+serve = app.command()(serve_cli.serve)
+chat = app.command()(serve_cli.chat)
+
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
+    "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
+    "prompts": ("--evaluation",),
     "tokenize": ("--amounts",),
 }
 """Options by verb that take several values, also behind one another, as a shell's * gives them."""

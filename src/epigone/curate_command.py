@@ -5,7 +5,6 @@ progress and, of what was read, what each filter took away.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from epigone import discover
 from epigone.commands import build
+from epigone.component_text import component
 from epigone.errors import SpecError
 from epigone.formats import sniff
 from epigone.spec import Artifact, Component, Input
@@ -81,33 +81,6 @@ def run_mix(
     budgets = tuple(map(amount, amounts))
     stage = Mix(tuple(pairs), counted, budgets, seed, "go on" if go_on else "stop", name or "mixture")
     return _told(build(stage, root, console, num_workers, executor), console)
-
-
-def component(folder: str, text: str) -> Component:
-    """`NAME` or `NAME:option=value,option=value` -> the component with its options, checked against its fields.
-
-    A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME is a component. Raises
-    SpecError with what there is.
-    """
-    name, _, rest = text.partition(":")
-    fields = {f.name: str(f.type) for f in dataclasses.fields(discover.find(folder, name)) if f.init}
-    options: dict[str, object] = {}
-    for pair in filter(None, rest.split(",")):
-        option, _, value = pair.partition("=")
-        several = fields.get(option, "").startswith("tuple")
-        found = tuple(_value(part) for part in value.split("+")) if several else _value(value)
-        options[option] = found
-    return Component.of(folder, name, **options)
-
-
-def _value(text: str) -> object:
-    folder, slash, name = text.partition("/")
-    if slash and folder in ("toxicity", "backends") and name:
-        return Component.of(folder, name)
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _filters(wanted: Wanted) -> tuple[Component, ...]:

@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from epigone.records import (
     Completion,
     Conversation,
     Drop,
+    DroppedConversation,
     Generation,
     Item,
     Judgment,
@@ -23,6 +25,7 @@ from epigone.records import (
     Score,
     ScoreSheet,
 )
+from epigone.replies import Bill, Reply
 
 
 @runtime_checkable
@@ -40,6 +43,19 @@ class LikelihoodModel(LanguageModel, Protocol):
 
     def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
         """Likelihood of each continuation after its prompt, in order."""
+        ...
+
+
+@runtime_checkable
+class ServedModel(LanguageModel, Protocol):
+    """A LanguageModel behind a server: it may fail on single prompts, and what it says has a price."""
+
+    def replies(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[Reply]:
+        """One Reply a prompt, in order, once all were asked. Raises WorkError where server or budget give out."""
+        ...
+
+    def bill(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Bill:
+        """What `replies` would send and what it would cost; sends nothing."""
         ...
 
 
@@ -95,6 +111,52 @@ class ScoreFormat(Protocol):
 
     def read(self, path: Path) -> Iterator[ScoreSheet | Drop]:
         """A ScoreSheet a benchmark and metric, a Drop an item without a score. Raises DataError for the whole file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How long a PromptGenerator goes on. What is asked depends on the seed and on what earlier rounds gave alone."""
+
+    num_examples: int = 6000
+    """New examples wanted; the paper's NQ-synthetic has so many."""
+    prompts_per_round: int = 64
+    """Prompts that are asked at once, before any reply of theirs is read."""
+    minimum_yield: float | int = 0.25
+    """The stop rule: new examples for each prompt asked, below which the last `patience` rounds are too poor."""
+    patience: int = 3
+    """Rounds that the stop rule looks back on."""
+    max_prompts: int = 0
+    """Ask no more than so many (0: no limit)."""
+    seed: int = 0
+    """Draws the examples that are shown, and the replies where the model is here."""
+
+
+class RoundYield(NamedTuple):
+    """What one round of prompts gave."""
+
+    num_asked: int
+    num_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a PromptGenerator made; every example that a reply held is in it once."""
+
+    kept: tuple[Conversation, ...]
+    dropped: tuple[DroppedConversation, ...]
+    """Malformed, a duplicate, a leak, or beyond what was wanted: `filter` says which, `reason` how."""
+    rounds: tuple[RoundYield, ...]
+    ended: str
+    """Why the last round was the last."""
+
+
+@runtime_checkable
+class PromptGenerator(Protocol):
+    """Makes many examples out of a few by asking a model for more."""
+
+    def grow(self, model: LanguageModel, rounds: Rounds, leaks: "Filter | None") -> Grown:
+        """Ask round after round until there are enough or too few new ones come; `leaks` drops what must not be."""
         ...
 
 

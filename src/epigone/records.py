@@ -80,8 +80,10 @@ class Completion:
 
     text: str
     num_tokens: int
-    finish_reason: Literal["stop", "length", "unknown"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
     mean_logprob: float | None = None
+    reasoning: str = ""
+    """What the model thought before it answered, apart from the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Response:
     finish_reason: str
     model: str
     sample: int = 0
+    reasoning: str = ""
+    """What the teacher thought before it answered."""
 
 
 @dataclass(frozen=True, slots=True)

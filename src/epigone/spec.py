@@ -58,6 +58,11 @@ class Component:
                 raise SpecError(f"{folder}/{name} has no option {option!r}; it has: {', '.join(sorted(allowed))}")
         return cls(folder, name, tuple(sorted(options.items())))
 
+    def shaping(self) -> list[tuple[str, object]]:
+        """The options that shape what the component does: not those with `compare=False`, such as a budget."""
+        fields = dataclasses.fields(discover.find(self.folder, self.name))
+        return [(name, value) for name, value in self.options if name not in {f.name for f in fields if not f.compare}]
+
     def make(self, paths: Callable[[object], Path]) -> object:
         """The component itself; Inputs and stages among the options become paths in text form."""
         return discover.make(self.folder, self.name, {k: _made(v, paths) for k, v in self.options})
@@ -106,6 +111,8 @@ class Resolver:
             return {"artifact": self.id(value)}
         if isinstance(value, Input):
             return self._plain_input(value)
+        if isinstance(value, Component):
+            return {"folder": value.folder, "name": value.name, "options": self._plain(value.shaping())}
         if dataclasses.is_dataclass(value):
             return {f.name: self._plain(getattr(value, f.name)) for f in _fields(value)}
         if isinstance(value, Mapping):
@@ -141,8 +148,9 @@ class Resolver:
         return digest.hexdigest()
 
 
-def _fields(value: object) -> tuple["dataclasses.Field[object]", ...]:
-    return dataclasses.fields(value)  # pyright: ignore[reportArgumentType]
+def _fields(value: object) -> list["dataclasses.Field[object]"]:
+    """The fields that shape what a spec makes: `field(compare=False)` says that one does not (docs/decisions/0016)."""
+    return [f for f in dataclasses.fields(value) if f.compare]  # pyright: ignore[reportArgumentType]
 
 
 def canonical_json(value: object) -> str:

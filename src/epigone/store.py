@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TypeVar, cast
 
 import epigone
+from epigone.answers import kept_at
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.progress import ProgressFile, listening
@@ -100,7 +101,7 @@ class Store:
 
     def _fill(self, spec: StageSpec, staging: Path) -> None:
         started = time.monotonic()
-        with ProgressFile(staging) as told, listening(told):
+        with ProgressFile(staging) as told, listening(told), kept_at(self.root, self.resolver.id(spec)):
             summary = spec.run(self.path, staging)
         summary |= {"wall_seconds": round(time.monotonic() - started, 3), "finished_unix": int(time.time())}
         summary |= {"machine": platform.platform(), "python": platform.python_version(), "num_cpus": os.cpu_count()}

@@ -55,6 +55,8 @@ def described(name: str) -> str:
 
 
 def _recipe(name: str) -> Callable[..., object]:
+    if not name or name.startswith("-"):
+        raise SpecError(f"name a study. {described('')}")
     if name in OWN_COMMAND:
         raise SpecError(f"the study {name!r} has a command of its own: epigone {name}")
     return discover.recipe(name)

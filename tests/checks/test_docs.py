@@ -30,7 +30,13 @@ def make_line(words: list[str]) -> None:
 
 
 def epigone_line(words: list[str]) -> None:
-    command = [sys.executable, "-c", "from epigone.cli import main; main()", *words[1 : 3 if words[1] == "study" else 2], "--help"]
+    command = [
+        sys.executable,
+        "-c",
+        "from epigone.cli import main; main()",
+        *words[1 : 3 if words[1] == "study" else 2],
+        "--help",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     missing = [word for word in words if word.startswith("--") and word.split("=")[0] not in done.stdout]

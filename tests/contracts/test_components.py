@@ -9,6 +9,7 @@ import re
 import pytest
 
 from epigone import discover, interfaces
+from epigone.backends.canned import Canned
 from epigone.errors import DataError
 from epigone.records import Document, Drop
 from epigone.training.treatment import Treatment
@@ -19,6 +20,7 @@ PROTOCOLS = {
     "curation": interfaces.Filter,
     "formats": interfaces.Format,
     "judges": interfaces.Judge,
+    "prompts": interfaces.PromptGenerator,
     "recordings.answers": interfaces.AnswerFormat,
     "recordings.judgments": interfaces.JudgmentFormat,
     "recordings.scores": interfaces.ScoreFormat,
@@ -95,7 +97,7 @@ def test_names_its_source(component: tuple[str, type]) -> None:
     folder, cls = component
     module = inspect.getmodule(cls)
     assert module and module.__doc__ and cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}(")
-    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges") or folder.startswith(
+    if folder in ("benchmarks", "curation", "formats", "toxicity", "judges", "prompts") or folder.startswith(
         ("recordings.", "tokens.", "training.")
     ):
         assert re.search(r"Sources?:|https?://|arXiv", module.__doc__), "say where the component comes from"
@@ -126,6 +128,16 @@ def test_fits_never_raises(name: str, tmp_path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"[" * 9_999)[:-9])
     component = discover.make("formats", name, {})
     assert [component.fits(tmp_path / file) for file in ("empty", "noise", "cut.gz", "none", ".")] == [False] * 5
+
+
+@pytest.mark.parametrize("name", [name for name in discover.names("prompts") if name != "from_template"])
+def test_every_generator_stops_where_nothing_new_comes(name: str) -> None:
+    """A model that writes nothing of use: all of it is told as malformed, the stop rule ends it, twice the same."""
+    model, rounds = Canned(default="No."), interfaces.Rounds(50, 2, patience=2)
+    grown = discover.make("prompts", name, {}).grow(model, rounds, None)
+    assert grown.kept == () and grown.ended == "the yield fell"
+    assert grown.rounds == ((2, 0), (2, 0)) and [drop.filter for drop in grown.dropped] == ["parser"] * 4
+    assert discover.make("prompts", name, {}).grow(model, rounds, None) == grown
 
 
 def test_two_formats_give_documents(tmp_path) -> None:

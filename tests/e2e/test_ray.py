@@ -216,6 +216,7 @@ def curated(dump: Input, name: str) -> Curate:
     return Curate(dump, Component.of("formats", "messages"), (Component.of("curation", "duplicates"),), name)
 
 
+@pytest.mark.slow
 def test_a_node_killed_half_way_changes_no_byte(nodes: Nodes, tmp_path: Path) -> None:
     """It is killed while it searches a shard, which then starts again on the other."""
     gate = tmp_path / "gate"

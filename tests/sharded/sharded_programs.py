@@ -24,6 +24,9 @@ from epigone.parallel.mesh import make_mesh
 from epigone.tokens.packing import Blocks, pack
 from epigone.training import loop
 from epigone.training.optimizer import Recipe
+from epigone.training.treatment import Treatment
+from epigone.training.treatments.kl_to_base import KlToBase
+from epigone.training.treatments.lora import Lora
 
 LAYOUTS = ("8,1,1", "1,8,1", "2,2,2", "1,2,4")
 STEPS_PER_CALL = 4
@@ -37,7 +40,12 @@ class StoppedError(Exception):
     pass
 
 
-def losses(mesh: str, folder: Path | None = None, on_progress: Callable[[int, int, float], None] | None = None):
+def losses(
+    mesh: str,
+    folder: Path | None = None,
+    on_progress: Callable[[int, int, float], None] | None = None,
+    treatments: tuple[Treatment, ...] = (),
+):
     sentences = np.random.default_rng(0).integers(1, 48, (8, 16))
     picked = np.random.default_rng(1).integers(0, 8, 96)
     blocks: Blocks = pack([(sentences[i, : 4 + i].tolist(), [True] * (4 + i)) for i in picked], 16, overlong="split")[0]
@@ -49,6 +57,7 @@ def losses(mesh: str, folder: Path | None = None, on_progress: Callable[[int, in
         state_folder=folder,
         save_every_steps=STEPS_PER_CALL,
         on_progress=on_progress,
+        treatments=treatments,
     )
     return log.losses.tolist()
 
@@ -72,6 +81,10 @@ def layouts(folder: Path) -> None:
         except StoppedError:
             found[f"{before} then {after}"] = losses(after, here, lambda step, *rest, seen=seen: seen.append(step))
         assert seen == [12], seen  # the state after step 4 was loaded, and not the run done anew
+    for mesh in ("", "2,2,2"):
+        name = f"lora {mesh or 'one'}"
+        print(f"layout {name}", file=sys.stderr, flush=True)
+        found[name] = losses(mesh, treatments=(Lora(rank=2), KlToBase(weight=0.5)))
     print("layout bad", file=sys.stderr, flush=True)
     badly_placed_embedding()
     print(json.dumps(found))

@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from epigone.tokens.packing import save_blocks
+from tokenize_cases import byte_tokenizer
+from training_cases import random_blocks
+
 PROGRAM = Path(__file__).with_name("sharded_programs.py")
 REMATERIALIZED = "Involuntary full rematerialization"
 CHEAP = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"  # what is compiled runs a few times
@@ -45,10 +49,12 @@ def one_process(tmp_path_factory) -> tuple[dict[str, list[float]], dict[str, str
 
 def test_every_layout_has_the_losses_of_one_device(one_process):
     losses, _ = one_process
-    assert len(losses) == 9
+    assert len(losses) == 11
     assert losses["one"][-1] < 0.6 * losses["one"][0]
     for layout, found in losses.items():
-        np.testing.assert_allclose(found, losses["one"], rtol=1e-5, err_msg=layout)
+        alike = "lora one" if layout.startswith("lora") else "one"
+        np.testing.assert_allclose(found, losses[alike], rtol=1e-5, err_msg=layout)
+    assert losses["lora one"] != losses["one"]
 
 
 def test_a_state_goes_on_bit_for_bit_in_its_layout(one_process):
@@ -58,7 +64,7 @@ def test_a_state_goes_on_bit_for_bit_in_its_layout(one_process):
 
 def test_no_layout_is_rematerialized_against_its_will(one_process):
     _, said = one_process
-    assert len(said) == 10
+    assert len(said) == 12
     assert [layout for layout, text in said.items() if REMATERIALIZED in text] == ["bad"]
 
 
@@ -103,3 +109,40 @@ def test_two_processes_killed_go_on_in_another_layout(one_process, tmp_path):
     first, second = together("2,2,1", tmp_path)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     np.testing.assert_allclose(json.loads(first.stdout.splitlines()[-1]), one_process[0]["one"], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_run_the_train_stage_from_its_spec(tmp_path):
+    """The command of the how-to: every process runs it, the first writes, and the losses are those of one process."""
+    byte_tokenizer(tmp_path / "tokenizer.json")
+    save_blocks(random_blocks(), tmp_path / "runs" / "blocks" / "made-up--00000000")
+    (tmp_path / "runs" / "blocks" / "made-up--00000000" / "DONE").write_text('{"files": {}}')
+    losses = {}
+    for mesh, num_processes in (("", 1), ("1,2,1", 2)):
+        fields = {
+            "blocks": {"artifact": "blocks/made-up--00000000"},
+            "tokenizer": {"file": str(tmp_path / "tokenizer.json")},
+            "recipe": {"learning_rate": 0.01, "batch_size": 4, "num_steps": 20},
+            "name": f"model-{num_processes}",
+            "size": {"width": 16, "num_layers": 1, "head_width": 8, "max_positions": 16},
+            "mesh": mesh,
+        }
+        spec = tmp_path / f"{num_processes}.json"
+        spec.write_text(json.dumps(fields))
+        command = [sys.executable, "-m", "epigone", "run", "train", str(spec), "--root", str(tmp_path / "runs")]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        told = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(num_processes)}
+        places = [told | {"JAX_PROCESS_ID": str(rank)} if mesh else {} for rank in range(num_processes)]
+        running = [
+            subprocess.Popen(command, env=os.environ | FRESH | place, stderr=subprocess.PIPE, text=True)
+            for place in places
+        ]
+        said = [process.communicate()[1] for process in running]
+        assert [process.returncode for process in running] == [0] * num_processes, said
+        (folder,) = (tmp_path / "runs" / "checkpoints").glob(f"model-{num_processes}--*")
+        assert (folder / "DONE").exists()
+        losses[mesh] = [json.loads(line)["loss"] for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    assert len(losses[""]) == 20 and losses[""][-1] < losses[""][0]
+    np.testing.assert_allclose(losses["1,2,1"], losses[""], rtol=1e-5)

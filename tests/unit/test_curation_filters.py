@@ -200,6 +200,8 @@ def test_length_names_the_limit_and_counts_what_can_be_seen() -> None:
     assert dropped(rule, talk("Hi to you", "x", "y")) == ["3 query words, at most 2 allowed"]
     assert dropped(rule, talk("Hi you", "x", "y", "a bcde")) == ["5 answer characters, at most 4 allowed"]
     assert dropped(rule, talk("Hi you", "x", "y", "a bcd")) == []
+    assert dropped(Length(max_characters=7), talk("Hi you", "x")) == []
+    assert dropped(Length(max_characters=7), talk("Hi you", "x", "abc")) == ["9 characters, at most 7 allowed"]
     with pytest.raises(SpecError, match="min_turns 3 is above max_turns 2"):
         Length(min_turns=3, max_turns=2)
 

@@ -17,6 +17,7 @@ from epigone.spec import Artifact, Component, Input
 from epigone.stages.train import Train
 from epigone.tokens.chat_template import ChatTokens
 from epigone.tokens.packing import pack, save_blocks
+from epigone.tokens.positions import positions_of
 from epigone.tokens.published import named_id, template_of, tokenizer_config_of
 from epigone.tokens.templates.chatml import Chatml
 from epigone.tokens.templates.gemma import Gemma
@@ -72,6 +73,7 @@ def test_the_template_is_the_published_one_wherever_it_lies(folder, tmp_path):
         found = template_of(path)
         assert found is not None and ChatTokens(Tokenizer.load(path), found).prompt(ASKED) == by_hand
         assert tokenizer_config_of(path)["chat_template"] == Chatml().jinja
+        assert positions_of(path) == 256
         assert named_id(path, "eos") == (Tokenizer.load(folder).id("</s>"),)
     assert named_id(folder, "pad") == ()
 

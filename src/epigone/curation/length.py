@@ -46,9 +46,13 @@ class Length:
     """Fewest visible characters of every answer."""
     max_answer_characters: int | None = None
     """Most visible characters of every answer."""
+    min_characters: int | None = None
+    """Fewest visible characters of all turns together."""
+    max_characters: int | None = None
+    """Most visible characters of all turns together: longer ones would be cut where blocks end."""
 
     def __post_init__(self) -> None:
-        for name in ("turns", "query_words", "query_characters", "answer_words", "answer_characters"):
+        for name in ("turns", "query_words", "query_characters", "answer_words", "answer_characters", "characters"):
             low, high = self._limits(name)
             if low is not None and high is not None and low > high:
                 raise SpecError(f"min_{name} {low} is above max_{name} {high}: everything would be dropped")
@@ -69,6 +73,7 @@ class Length:
             ("query_characters", [num_characters(text) for text in queries]),
             ("answer_words", [num_words(text) for text in answers]),
             ("answer_characters", [num_characters(text) for text in answers]),
+            ("characters", [num_characters("".join(texts_of(conversation, "all")))]),
         )
         for name, lengths in measured:
             low, high = self._limits(name)

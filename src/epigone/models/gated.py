@@ -186,7 +186,8 @@ def layer(config: GatedConfig, place: Place) -> Layer:
     def one(x: Float[Array, "B T D"], p: LayerParams, index: Int[Array, ""], attend: Attend) -> Float[Array, "B T D"]:
         x = x + attention(layers.rms_norm(x, p["attention_norm"], config.norm_epsilon), p, index, attend)
         normed = layers.rms_norm(x, p["mlp_norm"], config.norm_epsilon)
-        return x + (jax.nn.silu(normed @ p["gate"]) * (normed @ p["up"])) @ p["down"]
+        gated = jax.nn.silu(layers.linear(normed, p, "gate")) * layers.linear(normed, p, "up")
+        return x + layers.linear(gated, p, "down")
 
     return one
 
@@ -203,4 +204,5 @@ def head(
 ) -> Float[Array, "*B V"]:
     """Logits in fp32 of what the last norm gave."""
     head_DV = params["embed"].T if config.tie_embeddings else params["head"]
-    return jnp.matmul(normed, head_DV, preferred_element_type=jnp.float32)
+    flat = normed.reshape(-1, config.width)
+    return jnp.matmul(flat, head_DV, preferred_element_type=jnp.float32).reshape(*normed.shape[:-1], -1)

@@ -17,7 +17,7 @@ from epigone.errors import DataError
 from epigone.models import gated, rotary
 from epigone.models.attributes import FULL, SLIDING, Attributes, layer_types, windows_of
 from epigone.models.gated import Keys, LayerParams, Queries
-from epigone.models.layers import Attend, Layer, rms_norm_from_one
+from epigone.models.layers import Attend, Layer, linear, rms_norm_from_one
 from epigone.models.params import Param, zeros
 
 _NORMS = {
@@ -114,8 +114,8 @@ def layer(config: Config, positions_BT: Int[Array, "B T"]) -> Layer:
     def one(x: Float[Array, "B T D"], p: LayerParams, index: Int[Array, ""], attend: Attend) -> Float[Array, "B T D"]:
         x = x + norm(attention(norm(x, p, "attention_norm"), p, index, attend), p, "attention_post_norm")
         normed = norm(x, p, "mlp_norm")
-        gated_up = jax.nn.gelu(normed @ p["gate"], approximate=True) * (normed @ p["up"])
-        return x + norm(gated_up @ p["down"], p, "mlp_post_norm")
+        gated_up = jax.nn.gelu(linear(normed, p, "gate"), approximate=True) * linear(normed, p, "up")
+        return x + norm(linear(gated_up, p, "down"), p, "mlp_post_norm")
 
     return one
 

@@ -93,8 +93,11 @@ def layer_norm(
 
 
 def linear(x: Float[Array, "*B D"], params: Mapping[str, Float[Array, "..."]], name: str) -> Float[Array, "*B E"]:
-    """x @ the matrix of that name, plus `NAME_bias` where there is one."""
-    product = x @ params[name]
+    """x @ the matrix of that name, plus `NAME_bias` where there is one.
+
+    Over one leading dim: with several, the gradient of the matrix costs a transposed copy (a tenth of a step on CPU).
+    """
+    product = (x.reshape(-1, x.shape[-1]) @ params[name]).reshape(*x.shape[:-1], -1)
     return product + params[f"{name}_bias"] if f"{name}_bias" in params else product
 
 

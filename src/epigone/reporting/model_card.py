@@ -8,6 +8,7 @@ https://huggingface.co/docs/hub/model-cards (front matter).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from epigone.reporting.collection_card import card_lines
 from epigone.reporting.provenance import Ancestor, warnings
 
 _AMOUNTS = ("pretrain_tokens", "imitation_tokens", "replay_tokens", "num_params", "num_steps")
@@ -41,6 +42,7 @@ def model_card(facts: CardFacts) -> str:
         _summary(facts),
         "## Base model\n\n" + _base(facts),
         "## Data\n\n" + _data(facts.ancestors),
+        *_collections(facts.ancestors),
         "## Training\n\n" + _training(facts),
         f"## Template\n\n```jinja\n{facts.template}\n```",
         "## Terms\n\n" + ("\n".join(f"- {text}" for text in told) or "Nothing known stands against publishing it."),
@@ -85,6 +87,11 @@ def _data(ancestors: Sequence[Ancestor]) -> str:
         made_by += f": {each.teacher}" if each.teacher else ""
         rows.append(f"| `{each.id}` | {made_by} | {counts} | {files} | {each.terms if each.is_data else ''} |")
     return "\n".join(rows)
+
+
+def _collections(ancestors: Sequence[Ancestor]) -> list[str]:
+    told = [f"### `{each.id}`\n\n{card_lines(each.card)}" for each in ancestors if each.card]
+    return ["## Collections\n\n" + "\n\n".join(told)] if told else []
 
 
 def _training(facts: CardFacts) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from epigone.errors import ArtifactError
+from epigone.reporting.collection_card import CollectionCard, cards_of, own_card
 
 OPENAI = "OpenAI's terms forbid to use its models' outputs to develop models that compete with it"
 TERMS_BY_FORMAT = {
@@ -26,11 +27,11 @@ TERMS_BY_FORMAT = {
 }
 """What is usual of data in a format."""
 TERMS_BY_MODEL = (
-    (r"gpt|davinci|\bo[134]\b", OPENAI),
-    (r"claude", "Anthropic's terms forbid to use its models' outputs to develop competing models"),
+    (r"gpt|davinci|\bo[134]\b|openai\.com", OPENAI),
+    (r"claude|anthropic\.com", "Anthropic's terms forbid to use its models' outputs to develop competing models"),
     (r"gemini|bard|palm", "Google's terms forbid to use its models' outputs to develop competing models"),
 )
-"""Whose outputs were learnt, by the model's name."""
+"""Whose outputs were learnt, by the model's name, or by the provider in its address and terms."""
 TERMS_BY_LICENCE = (
     (r"llama", "LLaMA's licence: research only (1), or Meta's community licence with its name and use policy (2, 3)"),
     (r"gemma", "Gemma's terms of use go along with every derivative"),
@@ -53,9 +54,11 @@ class Ancestor:
     formats: tuple[str, ...]
     """Formats of data that it read."""
     teacher: str
-    """Whose answers it asked for; empty for any stage but `collect`."""
+    """Whose answers it asked for; empty for any stage that asks nobody."""
     licence: str
     """Of a checkpoint, as its own card says it."""
+    card: CollectionCard | None = None
+    """Of a collection."""
 
     @property
     def is_data(self) -> bool:
@@ -64,26 +67,45 @@ class Ancestor:
 
     @property
     def terms(self) -> str:
-        """On what terms its data are used, as far as it is known."""
-        of_teacher = [text for pattern, text in TERMS_BY_MODEL if re.search(pattern, self.teacher, re.IGNORECASE)]
+        """On what terms its data are used, as far as it is known, and as they were given."""
+        given = f"terms as given: {self.card.terms}" if self.card and self.card.terms else ""
+        return "; ".join(filter(None, [*self._known_terms, given])) or "unknown"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether terms were given, and neither they nor what is known of the teacher and the formats forbid training.
+
+        What is known forbids in every case.
+        """
+        return bool(self.card and self.card.terms and not self.card.forbids_training and not self._known_terms)
+
+    @property
+    def _known_terms(self) -> list[str]:
+        card = self.card
+        told = [self.teacher, *([*card.options.values(), card.terms] if card else [])]
+        of_teacher = [text for pattern, text in TERMS_BY_MODEL if re.search(pattern, "\n".join(told), re.IGNORECASE)]
         of_formats = [TERMS_BY_FORMAT[name] for name in self.formats if name in TERMS_BY_FORMAT]
-        return "; ".join(dict.fromkeys([*of_teacher, *of_formats])) or "unknown"
+        forbidding = ["the terms as given forbid training"] if card and card.forbids_training else []
+        return list(dict.fromkeys([*of_teacher, *of_formats, *forbidding]))
 
 
 def lineage(folders: Sequence[Path]) -> list[Ancestor]:
-    """These artifacts and all behind them that are still there, inputs before those who read them, each once."""
+    """These artifacts and all behind them that are still there, inputs before those who read them, each once.
+
+    A collection that is not there any more is told by its card, which came along.
+    """
     found: dict[str, Ancestor] = {}
     for folder in folders:
         _visit(folder, found)
-    return list(found.values())
+    carried = {card.id: card for folder in folders for card in cards_of(folder) if card.id not in found}
+    return [*map(_of_card, carried.values()), *found.values()]
 
 
 def warnings(ancestors: Sequence[Ancestor], licence: str) -> list[str]:
     """What may stand against publishing a model with these ancestors, whose base has this licence ("" for unknown)."""
-    told = [f"{each.id}: {each.terms}" for each in ancestors if each.is_data and each.terms != "unknown"]
-    told += [
-        f"{each.id}: terms of the data are not known" for each in ancestors if each.is_data if each.terms == "unknown"
-    ]
+    data = [each for each in ancestors if each.is_data and not each.is_free]
+    told = [f"{each.id}: {each.terms}" for each in data if each.terms != "unknown"]
+    told += [f"{each.id}: terms of the data are not known" for each in data if each.terms == "unknown"]
     known = [text for pattern, text in TERMS_BY_LICENCE if re.search(pattern, licence, re.IGNORECASE)]
     told += [f"base model ({licence}): {text}" for text in known]
     if not known and licence not in _FREE and licence != "own":
@@ -129,15 +151,23 @@ def _ancestor(name: str, folder: Path, spec: Mapping[str, object]) -> Ancestor:
     formats = [str(each["name"]) for each in inner if each.get("folder") == "formats" and each["name"] != "dataset"]
     counts = [(key, value) for key in _COUNTS if isinstance(value := summary.get(key), int)]
     stage = str(spec.get("stage", ""))
+    card = own_card(folder)
+    name_of_teacher = str(spec.get("name", "")) if stage == "collect" else ""
     return Ancestor(
         name,
         stage,
         tuple(counts),
         tuple(files),
         tuple(dict.fromkeys(formats)),
-        str(spec.get("name", "")) if stage == "collect" else "",
-        licence_of(folder),
+        card.teacher if card else name_of_teacher,
+        "" if card else licence_of(folder),
+        card,
     )
+
+
+def _of_card(card: CollectionCard) -> Ancestor:
+    counts = (("num_prompts", card.num_prompts), ("num_answers", card.num_answers))
+    return Ancestor(card.id, "collect", counts, (), (), card.teacher, "", card)
 
 
 def _objects(value: object) -> Iterator[Mapping[str, object]]:

@@ -17,6 +17,7 @@ from epigone.errors import DataError, WorkError
 from epigone.interfaces import Filter, Format, StageSpec
 from epigone.progress import noting
 from epigone.records import Conversation, Drop, DroppedConversation
+from epigone.reporting.collection_card import carry_cards
 from epigone.spec import Artifact, Component, Input
 from epigone.store import RecordWriter
 
@@ -76,6 +77,7 @@ class Curate:
                 rows = _filtered(rule, name, rows, left_out, scratch)
             for conversation in rows:
                 kept.write(conversation)
+            carry_cards(paths, out)
             if not kept.num_rows:
                 raise DataError(f"{_named(paths)}: all {ledger.num_read} rows were dropped: {ledger.reasons()}")
         return ledger.summary(kept.num_rows)

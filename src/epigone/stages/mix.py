@@ -21,6 +21,7 @@ from epigone.errors import DataError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.progress import tell
 from epigone.records import Conversation
+from epigone.reporting.collection_card import carry_cards
 from epigone.spec import Artifact, Input
 from epigone.tokens.tokenizer import Tokenizer
 
@@ -90,6 +91,7 @@ class Mix:
                     found = opened[part][row]
                     writer.write(replace(found, source=f"{self.parts[part].name}/{found.source}"))
             del opened  # the mapped files must be closed before their folder goes
+        carry_cards(files, out)
         return {
             "num_kept": len(rows),
             "num_tokens": int(tokens.sum()),

@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from epigone.interfaces import ChatTemplate, StageSpec
 from epigone.progress import tell
+from epigone.reporting.collection_card import carry_cards
 from epigone.spec import Artifact, Component, Input
 from epigone.tokens.chat_template import SPECIAL_TOKENS
 from epigone.tokens.encoding import Encoded, Selection, encode_documents
@@ -95,6 +96,7 @@ class Tokenize:
         if not self.encoded:
             encode_documents(source, here, selection)
         encoded = Encoded([inputs(part) for part in self.encoded] or [here])
+        carry_cards([inputs(self.source)], out)
         counts = self._pack(encoded, selection, source.overlong, out)
         shutil.rmtree(here, ignore_errors=True)  # only an unfinished run needs it
         return counts

@@ -28,8 +28,10 @@ from epigone.study import Study
 from epigone.tokens.amounts import amount
 from epigone.training.optimizer import Recipe
 
-BATCH_SIZE = 4
+BATCH_SIZE = 2
 """Blocks a step."""
+ANSWERED, SCORED = 40, 8
+"""Rows that are computed at once: answers are drawn together, texts of one length are few."""
 
 
 def real_small(
@@ -43,7 +45,7 @@ def real_small(
     template: str = "special_tokens",
     amounts: Sequence[str] = ("30K", "100K"),
     learning_rate: float = 2e-5,
-    length: int = 512,
+    length: int = 1024,
     limit: int = 300,
     max_tokens: int = 256,
     seed: int = 0,
@@ -76,10 +78,9 @@ def real_small(
     models = [RecordedAnswers("teacher", recorded)]
     scores: list[Named] = []
     for name, source in [(f"{grid.name}-base", Input(model)), *((s.name, s) for s in students)]:
-        backend = grid.backend(source)
         role = "base" if isinstance(source, Input) else "student"
-        models.append(RecordedAnswers(role, asked.answers(backend, name), name))
-        scores += [Named(stage, name) for stage in asked.scores(backend, name)]
+        models.append(RecordedAnswers(role, asked.answers(grid.backend(source, ANSWERED), name), name))
+        scores += [Named(stage, name) for stage in asked.scores(grid.backend(source, SCORED), name)]
     audit = Audit(
         title=f"{grid.name}: capability or only style, on a laptop?",
         name=f"real-small-{grid.name}",
@@ -99,11 +100,15 @@ class _Grid:
         self.length, self.seed = length, seed
 
     def dataset(self, dialogues: str, recorded: ReadAnswers) -> Curate:
-        """Real dialogues in English, each once, without those that ask an evaluation prompt."""
+        """Real dialogues in English, each once, without those that ask an evaluation prompt or overfill a block.
+
+        Blocks cut what is longer, and an amount of whole dialogues would be far more than what is learnt of them.
+        """
         filters = (
             Component.of("curation", "duplicates"),
             Component.of("curation", "language"),
             Component.of("curation", "contamination", paths=Input("records.jsonl", recorded)),
+            Component.of("curation", "length", max_characters=3 * self.length),
         )
         return Curate(Input(dialogues), _format_of(dialogues), filters, name="dialogues")
 
@@ -130,9 +135,9 @@ class _Grid:
             seed=self.seed,
         )
 
-    def backend(self, source: StageSpec | Input) -> Component:
+    def backend(self, source: StageSpec | Input, batch_size: int) -> Component:
         """A checkpoint that answers by the template of this study."""
-        return Component.of("backends", "checkpoint", path=source, template=self.template, batch_size=16)
+        return Component.of("backends", "checkpoint", path=source, template=self.template, batch_size=batch_size)
 
 
 class _Asked:

@@ -1,7 +1,7 @@
 """How long a sequence a model can take, and what to do where a block is longer.
 
-In: a model's config.json, or the number itself. Out: nothing, or a refusal that names the ways out. GPT-2 has 1,024
-positions, and the paper's blocks are 2,048 tokens long. Source: the paper, section 4.1;
+In: a model's config.json or .gguf file, or the number itself. Out: nothing, or a refusal that names the ways out. GPT-2
+has 1,024 positions, and the paper's blocks are 2,048 tokens long. Source: the paper, section 4.1;
 https://huggingface.co/docs/transformers/main_classes/configuration (names of the attribute by family).
 """
 
@@ -9,17 +9,23 @@ import json
 from pathlib import Path
 
 from epigone.errors import DataError, SpecError
+from epigone.gguf_file import find_gguf, open_gguf
 
 NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx", "seq_length")
 """What model families call it."""
 
 
 def positions_of(path: Path) -> int:
-    """The positions that a config.json (or a folder that holds one) tells of.
+    """The positions that a config.json (or a folder that holds one) or a .gguf file tells of.
 
-    Raises DataError where it is no config, SpecError where it says nothing of positions.
+    Raises DataError where it is neither, SpecError where it says nothing of positions.
     """
     file = path / "config.json" if path.is_dir() else path
+    if not file.exists() and (found := find_gguf(path)):
+        file = found
+    if file.suffix == ".gguf":
+        header = open_gguf(file)
+        return int(header.number(f"{header.text('general.architecture')}.context_length"))
     try:
         config: object = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -23,7 +23,7 @@ from epigone.models.compute import Compute
 from epigone.models.family import Model
 from epigone.parallel import rules
 from epigone.parallel.mesh import make_mesh
-from epigone.training.loop import STEPS_PER_CALL
+from epigone.training.loop import steps_per_call
 from epigone.training.optimizer import Recipe
 from epigone.training.plan import Plan
 from epigone.training.step import Batch, Method, TrainState, init_state, run_steps
@@ -49,7 +49,8 @@ class Question:
 def compiled(plan: Plan) -> dict[str, int]:
     """Bytes a device by part. Raises WorkError where the compiler fails."""
     at, devices = plan.layout, plan.devices
-    shape = (STEPS_PER_CALL, plan.batch.size, plan.batch.length)
+    model = Model(families.of_config(plan.config), plan.config, {})
+    shape = (steps_per_call(model, plan.batch.size * plan.batch.length), plan.batch.size, plan.batch.length)
     question = Question(plan.config.to_hf(), devices.count, at.mesh, devices.dtype, at.remat, at.accumulation, shape)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

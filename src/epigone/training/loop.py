@@ -7,7 +7,9 @@ Pre-training and fine-tuning are the same call. Source: the paper, section 4.1.
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -24,11 +26,17 @@ from epigone.training.checkpoint import load_state, save_state
 from epigone.training.log import TrainLog
 from epigone.training.optimizer import Recipe
 from epigone.training.placement import Placement
+from epigone.training.speed import flops_per_token
 from epigone.training.step import Batch, Method, init_state, run_steps
 from epigone.training.trackers import Tracker
 from epigone.training.treatment import Params, Treatment, params_of
 
 STEPS_PER_CALL = 20
+"""Steps of one compiled call, at most: small steps would pay for the call itself."""
+CALL_FLOPS = 1e12
+"""A call of a larger model has fewer steps, so that progress is heard and states are saved between them."""
+SAVE_SECONDS = 120.0
+"""A lone process saves its state after so long too, if that takes no more than a twentieth of the time."""
 
 OnProgress = Callable[[int, int, float], None]
 """Called with steps done, steps in all, and the last step's loss."""
@@ -66,30 +74,60 @@ def train(
     placed = model._replace(params=where.put(model.params, method.tree))
     base = placed.params if in_step else None
     identity = _identity(model, blocks, (recipe, compute, tuple(treatments))) if state_folder else ""
+    num_steps = steps_per_call(model, recipe.batch_size * blocks.length)
     state, log = where.put(init_state(placed, rates, method), method.learnt_tree), TrainLog.empty(total)
     del placed  # the state owns a copy of what is learnt
     if state_folder and (saved := load_state(state_folder, (state, log.columns), identity)):
         state, log = saved[0], TrainLog(*(np.array(column) for column in saved[1]))
-    step = last_save = int(state.step)
+    step = int(state.step)
+    saving = _Saving(save_every_steps, step)
     _track(trackers, log, 0, step)
     while step < total:
-        start, step = step, min(step + STEPS_PER_CALL, total)
+        start, step = step, min(step + num_steps, total)
         batches = order[start:step]
         with where.active():
-            stack = Batch(*where.batches(_stack(blocks, batches)))
+            stack = Batch(*where.batches(_stack(blocks, batches, num_steps)))
             state, done = run_steps(state, stack, np.int32(len(batches)), where.numbers(rates), base, method=method)
         for column, new in zip(log.columns, done, strict=True):
             column[start:step] = np.asarray(new)[: len(batches)]
-        refuse_broken(log, order, (start, step), state_folder and f"step {last_save} in {state_folder}")
+        refuse_broken(log, order, (start, step), state_folder and f"step {saving.last} in {state_folder}")
         _track(trackers, log, start, step)
-        if state_folder and step < total and step - last_save >= save_every_steps:
-            save_state(state_folder, (state, log.columns), identity)
-            last_save = step
+        if state_folder and step < total and saving.is_due(step):
+            with saving.of(step):
+                save_state(state_folder, (state, log.columns), identity)
         if on_progress:
             on_progress(step, total, float(log.losses[step - 1]))
     # Treatments read the base beside what was learnt: it has to lie where that does.
     base = model._replace(params=where.put(model.params, method.tree)) if treatments else model
     return _finished(base, state.params, treatments, export_folder), log
+
+
+def steps_per_call(model: Model, num_tokens: int) -> int:
+    """Steps that one compiled call takes, where a step has so many tokens."""
+    flops = flops_per_token(model, 0) * num_tokens
+    return max(1, min(STEPS_PER_CALL, int(CALL_FLOPS / flops)))
+
+
+class _Saving:
+    """When the state is saved: by steps, which all processes count alike; alone, by the clock too."""
+
+    def __init__(self, every_steps: int, step: int) -> None:
+        self.every_steps, self.last = every_steps, step
+        self._ended, self._cost = time.monotonic(), 0.0
+
+    def is_due(self, step: int) -> bool:
+        """Whether the state after this step is to be saved."""
+        waited = time.monotonic() - self._ended
+        by_clock = jax.process_count() == 1 and waited > max(SAVE_SECONDS, 20 * self._cost)
+        return by_clock or step - self.last >= self.every_steps
+
+    @contextmanager
+    def of(self, step: int) -> Generator[None, None, None]:
+        """Around the saving of the state after this step."""
+        started = time.monotonic()
+        yield
+        self.last, self._ended = step, time.monotonic()
+        self._cost = self._ended - started
 
 
 def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch"]:
@@ -104,9 +142,9 @@ def block_order(num_blocks: int, recipe: Recipe) -> Int[np.ndarray, "steps batch
     return order.reshape(total_steps, recipe.batch_size)
 
 
-def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"]) -> tuple[np.ndarray, ...]:
+def _stack(blocks: Blocks, order: Int[np.ndarray, "s b"], num_steps: int) -> tuple[np.ndarray, ...]:
     """The batches of one call, filled up with empty blocks to the one shape that is compiled."""
-    places = np.full((STEPS_PER_CALL, order.shape[1]), -1)
+    places = np.full((num_steps, order.shape[1]), -1)
     places[: len(order)] = order
     chosen = places >= 0
     picked = empty_blocks(places.size, blocks.length)

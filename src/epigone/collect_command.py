@@ -1,0 +1,189 @@
+"""What `epigone collect` does, and what a person sees of it.
+
+In: parsed arguments. Out: the artifact's folder with counts, or the bill beforehand, as plain values for --json; on
+standard error progress, and what became of the prompts.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+from rich.table import Table
+
+from epigone import discover
+from epigone.answers import kept_at
+from epigone.commands import build
+from epigone.component_text import component
+from epigone.errors import SpecError
+from epigone.formats import sniff
+from epigone.rows import beginning
+from epigone.spec import Artifact, Component, Input
+from epigone.stages.collect import Collect
+from epigone.store import Store, read_summary
+from epigone.tokens.amounts import amount
+
+DATASET, RECORDS = "records.parquet", "records.jsonl"
+_CLOCKS = ("wall_seconds", "finished_unix", "machine", "python", "num_cpus")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was given on the command line."""
+
+    prompts: Path
+    teacher: str
+    model: str = ""
+    samples: int = 1
+    max_tokens: int = 512
+    temperature: float = 1.0
+    turns: str = ""
+    accept: Sequence[str] = ()
+    format: str = ""
+    minimum_coverage: float = 0.8
+    name: str = ""
+    server: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Options of the backend that have names of their own on the command line; budget_tokens as a text: 2M."""
+    options: Sequence[str] = ()
+    """The backend's others, NAME=VALUE."""
+    patience: Sequence[str] = ()
+    """The transport's, NAME=VALUE."""
+
+
+def run_collect(
+    wanted: Wanted, root: Path, *, retry_failed: bool, executor: str = "local", quiet: bool
+) -> dict[str, object]:
+    """Ask what is not answered yet; returns the artifact's folder and counts. Raises EpigoneError."""
+    console = Console(stderr=True, quiet=quiet)
+    stage = _in_its_round(_stage(wanted, root), Store(root), is_next=retry_failed)
+    folder = build(stage, root, console, 1, executor)
+    summary = read_summary(folder)
+    _print(summary, console)
+    console.print(str(folder), highlight=False, soft_wrap=True)
+    return {"artifact": str(folder)} | {k: v for k, v in summary.items() if k not in _CLOCKS}
+
+
+def run_bill(wanted: Wanted, root: Path, *, retry_failed: bool, quiet: bool) -> dict[str, object]:
+    """What the same command would send and cost; sends nothing. Raises EpigoneError."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    store = Store(root)
+    stage = _in_its_round(_stage(wanted, root), store, is_next=retry_failed)
+    with kept_at(root, store.resolver.id(stage)):
+        bill = stage.bill(store.path)
+    usd = "unknown: give --price-in and --price-out" if bill.usd_at_most is None else f"at most ${bill.usd_at_most:.4f}"
+    console.print(f"{bill.num_requests:,} requests to send; {bill.num_answered:,} are answered already", soft_wrap=True)
+    if bill.num_failed:
+        console.print(f"{bill.num_failed:,} failed before and are left out; --retry-failed asks them again")
+    console.print(f"{bill.tokens_in:,} tokens of prompts by {bill.counted_by}, an estimate", soft_wrap=True)
+    console.print(f"{bill.tokens_out_at_most:,} tokens of answers at most")
+    console.print(f"cost: {usd}", soft_wrap=True)
+    return asdict(bill)
+
+
+def _stage(wanted: Wanted, root: Path) -> Collect:
+    prompts, form = _prompts(wanted, root)
+    return Collect(
+        teacher=_teacher(wanted),
+        prompts=prompts,
+        name=wanted.name or wanted.model.rpartition("/")[2] or "teacher",
+        max_tokens=wanted.max_tokens,
+        samples=wanted.samples,
+        temperature=wanted.temperature,
+        format=form,
+        turns=wanted.turns or ("all" if form else "last"),
+        accept=tuple(wanted.accept),
+        minimum_coverage=wanted.minimum_coverage,
+    )
+
+
+def _prompts(wanted: Wanted, root: Path) -> tuple[Input | Artifact, Component | None]:
+    """What is read, and by which format; None for prompts that end in a user turn."""
+    path = wanted.prompts
+    if not path.exists():
+        raise SpecError(f"there is no {path}; check the path")
+    is_ours = (path / "DONE").is_file() and path.resolve().parent.parent == root.resolve()
+    source = Artifact(f"{path.resolve().parent.name}/{path.resolve().name}") if is_ours else Input(str(path))
+    if wanted.format:
+        return source, Component.of("formats", wanted.format)
+    if (path / DATASET).is_file():
+        return source, Component.of("formats", "dataset", with_drops=False)
+    if (path / RECORDS).is_file() or (wanted.turns in ("", "last") and "messages" in beginning(path)):
+        return source, None
+    return source, Component.of("formats", sniff(path))
+
+
+def _teacher(wanted: Wanted) -> Component:
+    """A server by its address, or a backend as people write it."""
+    if "://" not in wanted.teacher.partition(":")[2] and not wanted.teacher.startswith(("http://", "https://")):
+        return component("backends", wanted.teacher)
+    if not wanted.model:
+        raise SpecError(f"--model: which model of {wanted.teacher}? Its address followed by /models lists them")
+    options: dict[str, object] = {"url": wanted.teacher, "model": wanted.model}
+    options |= {name: value for name, value in wanted.server.items() if value not in ("", None, "requests")}
+    if tokens := wanted.server.get("budget_tokens"):
+        options["budget_tokens"] = amount(str(tokens))
+    options |= dict(_option(text, "--option") for text in wanted.options)
+    if wanted.patience:
+        options["patience"] = dict(_option(text, "--patience") for text in wanted.patience)
+    made = Component.of("backends", "openai", **options)
+    discover.make("backends", "openai", options)  # an address that is none is told before anything runs
+    return made
+
+
+def _option(text: str, option: str) -> tuple[str, object]:
+    """NAME=VALUE, a value being JSON or plain text, several of one option joined by +."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SpecError(f"{option} {text}: write it as NAME=VALUE")
+    if name == "omit":
+        return name, tuple(value.split("+"))
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _in_its_round(stage: Collect, store: Store, *, is_next: bool) -> Collect:
+    """The collection in the last round that there is; with `is_next` in the one after, where that one left failures.
+
+    Each round is an artifact of its own: what was made from one stays true.
+    """
+    if stage.teacher.name != "openai":
+        return stage
+    rounds = [stage]
+    while (one := _of_round(stage, len(rounds))) and _was_run(one, store):
+        rounds.append(one)
+    last = rounds[-1]
+    return _of_round(stage, len(rounds)) if is_next and _has_failures(last, store) else last
+
+
+def _of_round(stage: Collect, number: int) -> Collect:
+    options = dict(stage.teacher.options) | {"round": number}
+    return replace(stage, teacher=Component.of("backends", stage.teacher.name, **options))
+
+
+def _was_run(stage: Collect, store: Store) -> bool:
+    return store.folder(stage).exists() or store.staging(stage).exists()
+
+
+def _has_failures(stage: Collect, store: Store) -> bool:
+    """Whether a round came to its end and left prompts without an answer, also where it was too few for an artifact."""
+    failed = [folder / "failed.jsonl" for folder in (store.folder(stage), store.staging(stage))]
+    return any(path.exists() and path.stat().st_size > 0 for path in failed)
+
+
+def _print(summary: Mapping[str, object], console: Console) -> None:
+    table = Table("", "prompts", "", box=None)
+    table.add_row("asked", f"{summary['num_prompts']:,}", "")
+    for reason, number in cast(dict[str, int], summary["failures"]).items():
+        table.add_row("  failed", f"{-number:,}", reason)
+    table.add_row("answered", f"{summary['num_kept']:,}", f"{summary['coverage']:.1%}", style="bold")
+    table.columns[1].justify = "right"
+    console.print(table)
+    if "tokens_spent" in summary:
+        usd, uncertain = summary["usd_spent"], summary["num_requests_uncertain"]
+        cost = "cost unknown" if usd is None else f"${usd:.4f}"
+        at_most = f", {uncertain:,} requests without a count taken at their most" if uncertain else ""
+        console.print(f"{summary['tokens_spent']:,} tokens, {cost}{at_most}", highlight=False, soft_wrap=True)
