@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import collect_cli, discover, prompts_cli
+from epigone import collect_cli, discover, prompts_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -290,36 +290,6 @@ def export(
 
 
 @app.command()
-def serve(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
-    *,
-    name: Annotated[str, typer.Option(help="What clients call the model (default: the folder's name).")] = "",
-    host: Annotated[str, typer.Option(help="Where to listen; loopback alone unless named.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where to listen; 0: any free port.", min=0, max=65535)] = 8000,
-    slots: Annotated[int, typer.Option(help="Replies that are drawn at once.", min=1)] = 16,
-    context: Annotated[int, typer.Option(help="Most tokens of prompt and reply together (0: up to 2,048).")] = 0,
-) -> None:
-    """Serve a checkpoint as OpenAI does: /v1/models, /v1/completions, /v1/chat/completions (key: EPIGONE_SERVE_KEY)."""
-    command = discover.load("epigone.serve_command")
-    command.run_serve(checkpoint, name=name, host=host, port=port, slots=slots, context=context)
-
-
-@app.command()
-def chat(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, or a .gguf file.")],
-    *,
-    beside: Annotated[Path | None, typer.Option(help="Another checkpoint that answers the same.")] = None,
-    once: Annotated[str, typer.Option(help="Ask this alone, and end.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Tokens of an answer at most.", min=1)] = 256,
-    temperature: Annotated[float, typer.Option(help="0: the likeliest words.", min=0)] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of sampled answers.")] = 0,
-) -> None:
-    """Talk to a checkpoint in the terminal, or to two side by side."""
-    command = discover.load("epigone.chat_command")
-    command.run_chat(checkpoint, beside, once=once, max_tokens=max_tokens, temperature=temperature, seed=seed)
-
-
-@app.command()
 def publish(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder, e.g. runs/checkpoints/NAME--HASH.")],
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
@@ -379,6 +349,8 @@ def plan(
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
 collect = app.command()(collect_cli.collect)
+serve = app.command()(serve_cli.serve)
+chat = app.command()(serve_cli.chat)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),
