@@ -52,6 +52,14 @@ def test_missing_and_empty_are_told_apart() -> None:
     assert found.estimate("S", "style", "unigram").n == 49
 
 
+def test_a_student_that_says_nothing_has_no_style_but_a_report() -> None:
+    mute = RecordedModel("S", "student", generations("S", [""] * NUM_PROMPTS))
+    found = audited(models=[*models()[:3], mute])
+    assert next(m for m in found.models if m.name == "S").num_empty == NUM_PROMPTS
+    assert found.estimate("S", "style", "distance") is None
+    json.dumps(summary(found), allow_nan=False)
+
+
 def test_below_four_fifths_it_stops() -> None:
     few = RecordedModel("S", "student", generations("S", [styled(n) for n in range(47)]))
     with pytest.raises(WorkError, match=r"S: 47 of the 60 prompts .* at least 80% are needed.*--minimum-coverage"):

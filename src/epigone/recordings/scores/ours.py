@@ -27,7 +27,6 @@ class Ours:
 
     def read(self, path: Path) -> Iterator[ScoreSheet | Drop]:
         """Drops in file order, then the sheets. Raises DataError where a line is no object or no protocol is named."""
-        protocol = _protocol(path)
         sheets: dict[str, dict[str, Score]] = {}
         for number, row in read_array_or_rows(path):
             item_id = identity(row.get("item_id")) or f"row-{number}"
@@ -42,6 +41,7 @@ class Ours:
                 elif metric not in COUNTS:
                     texts = (str(row.get(name, "")) for name in ("prompt", "reply", "parsed", "group"))
                     sheets.setdefault(metric, {})[item_id] = Score(item_id, {metric: value}, *texts)
+        protocol = _protocol(path)
         benchmark = protocol.partition("--")[0]
         for metric, scores in sheets.items():
             yield ScoreSheet("", benchmark, metric, protocol, tuple(scores.values()))

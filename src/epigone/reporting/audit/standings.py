@@ -82,7 +82,9 @@ def styled(aligned: Aligned, teacher: str) -> Styled:
         for metric, draws in likeness(mine, looks[name]).items():
             metrics[metric][name] = draws
         found = yardstick.distances(looks[name])
-        metrics["distance"][name], parts[name], distances[name] = found.total, found.parts, found.by_prompt
+        distances[name] = found.by_prompt
+        if np.isfinite(found.total.points).all():  # a model whose answers are all empty has no style
+            metrics["distance"][name], parts[name] = found.total, found.parts
         used = np.asarray([not (t.empty or o.empty) for t, o in zip(mine, looks[name], strict=True)])
         if used.sum() >= MIN_TOLD_APART:
             metrics["told_apart"][name] = auc_draws(features, featurise(aligned.texts(name)), own=own)
