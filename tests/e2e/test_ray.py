@@ -283,6 +283,7 @@ def test_failures_are_named_and_the_rest_goes_on(address: str, tmp_path: Path) -
     assert sorted(p.name.split("--")[0] for p in tmp_path.glob("steps/*")) == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_rest(address: str, tmp_path: Path) -> None:
     full = [Step(f"full{n}", fail="disk", effort=9.0) for n in range(6)]
     with pytest.raises(WorkError, match="disk full") as caught:

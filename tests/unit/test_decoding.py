@@ -77,7 +77,7 @@ def alone(engine):
     }
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("temperature", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 @given(rows=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=9))
 @settings(max_examples=8)
 def test_text_depends_neither_on_order_nor_on_neighbours(engine, alone, temperature, rows):

@@ -95,6 +95,7 @@ def test_streamed_pieces_are_the_whole(client):
     assert chunks[-1].usage == told.usage
 
 
+@pytest.mark.slow
 def test_together_as_one_by_one(client):
     def ask(number):
         options = {"temperature": number % 3 / 2, "top_p": 0.9, "seed": number, "max_tokens": 5 + number}
