@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tokenizers
 from rich.console import Console
-from tokenize_cases import byte_tokenizer, conversations, dataset, documents
 from tokenizers import decoders, models, normalizers
 
 from epigone.errors import ArtifactError, SpecError
@@ -22,6 +21,7 @@ from epigone.tokenize_command import Wanted, plan, run_tokenize
 from epigone.tokens.amounts import amount
 from epigone.tokens.packing import load_blocks
 from epigone.tokens.tokenizer import Tokenizer
+from tokenize_cases import byte_tokenizer, conversations, dataset, documents
 
 TALK = [
     Conversation("a", (Message("user", "Say <|end|>, please."), Message("assistant", "With\ntwo lines: <|end|>"))),

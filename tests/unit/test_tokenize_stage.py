@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenize_cases import byte_tokenizer, conversations, dataset, documents
 
 from epigone.errors import ArtifactError, DataError, SpecError
 from epigone.records import Conversation, Message
@@ -24,6 +23,7 @@ from epigone.tokens.encoding import Encoded
 from epigone.tokens.packing import load_blocks
 from epigone.tokens.sources import Dialogues
 from epigone.tokens.tokenizer import Tokenizer
+from tokenize_cases import byte_tokenizer, conversations, dataset, documents
 
 ARRAYS = ("tokens", "loss_mask", "segment_ids")
 BEFORE = {

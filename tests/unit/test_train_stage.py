@@ -6,8 +6,6 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tokenize_cases import byte_tokenizer
-from training_cases import random_blocks
 
 from epigone.errors import SpecError
 from epigone.models.compute import Compute
@@ -15,6 +13,8 @@ from epigone.spec import Component, Input, read_stage
 from epigone.stages.train import Size, Train
 from epigone.tokens.packing import save_blocks
 from epigone.training.optimizer import Recipe
+from tokenize_cases import byte_tokenizer
+from training_cases import random_blocks
 
 RECIPE = {"learning_rate": 0.002, "batch_size": 4, "num_steps": 30, "warmup_steps": 1000, "accumulation": 2}
 

@@ -7,7 +7,6 @@ import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_cases import CONFIG, RECIPE, random_blocks, random_sequences, same_bytes, tiny_model
 
 from epigone.errors import ArtifactError, DataError, SpecError, WorkError
 from epigone.models import decoder, llama
@@ -21,6 +20,7 @@ from epigone.training.loop import block_order, refuse_broken, train
 from epigone.training.loss import following, next_token_loss, num_pieces, summed, token_losses
 from epigone.training.optimizer import Recipe, learning_rate
 from epigone.training.step import Batch, Method, init_state, run_steps
+from training_cases import CONFIG, RECIPE, random_blocks, random_sequences, same_bytes, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from training_cases import CONFIG, RECIPE, random_blocks, same_bytes, tiny_model
 
 from epigone.errors import SpecError
 from epigone.models import decoder, layers, llama
 from epigone.models.noise import Noise
 from epigone.tokens.packing import positions
 from epigone.training.loop import train
+from training_cases import CONFIG, RECIPE, random_blocks, same_bytes, tiny_model
 
 NOISY = dataclasses.replace(RECIPE, num_steps=50, batch_size=4, dropout=0.2, forgetful_share=0.3, accumulation=2)
 

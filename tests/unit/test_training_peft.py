@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from training_cases import CONFIG, RECIPE, random_blocks, tiny_model
 
 from epigone.models import decoder, llama
 from epigone.models.weights import save_checkpoint
 from epigone.training.loop import train
 from epigone.training.treatments.lora import Lora
+from training_cases import CONFIG, RECIPE, random_blocks, tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

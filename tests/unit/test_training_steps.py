@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from training_cases import RECIPE, random_blocks, tiny_model
 
 from epigone.errors import SpecError
 from epigone.models.compute import Compute
 from epigone.tokens.packing import Blocks
 from epigone.training.loop import train
 from epigone.training.optimizer import Recipe
+from training_cases import RECIPE, random_blocks, tiny_model
 
 SHORT = dataclasses.replace(RECIPE, batch_size=4, num_steps=6)
 

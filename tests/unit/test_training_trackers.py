@@ -7,7 +7,6 @@ from types import ModuleType, SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from training_cases import CONFIG, RECIPE, random_blocks, tiny_model
 
 from epigone.errors import SpecError
 from epigone.models.family import Model
@@ -16,6 +15,7 @@ from epigone.training.log import TrainLog
 from epigone.training.loop import train
 from epigone.training.speed import Meter, flops_per_token, peak_flops
 from epigone.training.trackers import VARIABLE, following
+from training_cases import CONFIG, RECIPE, random_blocks, tiny_model
 
 
 @pytest.fixture(autouse=True)

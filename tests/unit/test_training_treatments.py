@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from training_cases import CONFIG, RECIPE, random_blocks, same_bytes, tiny_model
 
 from epigone.errors import DataError, SpecError
 from epigone.models import decoder, llama
@@ -23,6 +22,7 @@ from epigone.training.treatments.kl_to_base import KlToBase
 from epigone.training.treatments.l2_to_base import L2ToBase
 from epigone.training.treatments.lora import Lora
 from epigone.training.treatments.replay import Replay
+from training_cases import CONFIG, RECIPE, random_blocks, same_bytes, tiny_model
 
 TREE = llama.param_tree(CONFIG)
 SHORT = dataclasses.replace(RECIPE, num_steps=6, warmup_steps=0)
