@@ -26,6 +26,11 @@ def collect(
     turns: Annotated[str, typer.Option(help="last, first or all user turns; without it all of a dataset's.")] = "",
     accept: Annotated[list[str] | None, typer.Option(help="Keep answers cut by: length, content_filter.")] = None,
     format: Annotated[str, typer.Option(help="The dump's format; without it, it is told from its content.")] = "",
+    select: Annotated[str, typer.Option(help="Ask --num of the prompts: random, or by disagreement with --base.")] = "",
+    num: Annotated[int, typer.Option(help="With --select: how many are asked, probes included.", min=0)] = 0,
+    base: Annotated[str, typer.Option(help="For disagreement: the base model's backend, e.g. checkpoint:FOLDER.")] = "",
+    probes: Annotated[int, typer.Option(help="Asked first of both (0: a fifth of --num).", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of --select.")] = 0,
     budget_usd: Annotated[float | None, typer.Option(help="The most to spend, requests in flight included.")] = None,
     budget_tokens: Annotated[str, typer.Option(help="The same in tokens, in and out, e.g. 2M.")] = "",
     price_in: Annotated[float | None, typer.Option(help="Dollars a million tokens of prompts.")] = None,
@@ -53,6 +58,7 @@ def collect(
     wanted = command.replace(
         wanted, minimum_coverage=minimum_coverage, options=option or [], patience=patience or [], name=name, terms=terms
     )
+    wanted = command.replace(wanted, choice=command.Choice(select, num, base, probes, seed))
     server = {
         "key_env": key_env,
         "via": "batch" if batch else "requests",

@@ -24,6 +24,7 @@ from epigone.reporting.provenance import lineage, warnings
 from epigone.rows import beginning
 from epigone.spec import Artifact, Component, Input
 from epigone.stages.collect import NOT_WHOLE, Collect
+from epigone.stages.select import Select
 from epigone.store import Store, read_records, read_summary
 from epigone.tokens.amounts import amount
 
@@ -31,6 +32,17 @@ DATASET, RECORDS = "records.parquet", "records.jsonl"
 NOT_USED, ENDED = (*NOT_WHOLE, "empty", "refusal", "no user turn"), "finish reason"
 """Failures that have a reply, which is kept: to ask again would give nothing new."""
 _CLOCKS = ("wall_seconds", "finished_unix", "machine", "python", "num_cpus")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the prompts are asked: all, unless `by` says how `num` of them are chosen."""
+
+    by: str = ""
+    num: int = 0
+    base: str = ""
+    probes: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ class Wanted:
     """The backend's others, NAME=VALUE."""
     patience: Sequence[str] = ()
     """The transport's, NAME=VALUE."""
+    choice: Choice = Choice()
 
 
 def run_collect(
@@ -77,7 +90,13 @@ def run_bill(wanted: Wanted, root: Path, *, retry_failed: bool, quiet: bool) -> 
     """What the same command would send and cost; sends nothing. Raises EpigoneError."""
     console = Console(stderr=True, quiet=quiet, highlight=False)
     store = Store(root)
+    if wanted.choice.by == "disagreement":
+        _stage(wanted, root)  # what cannot be is told here too
+        console.print("which prompts differ most is not known before the probes: billed as many at random", style="dim")
+        wanted = replace(wanted, choice=replace(wanted.choice, by="random"))
     stage = _in_its_round(_stage(wanted, root), store, is_next=retry_failed)
+    if isinstance(stage.prompts, Input) and isinstance(stage.prompts.of, Select):
+        store.build(stage.prompts.of)  # chosen here, nothing is sent
     with kept_at(root, store.resolver.id(stage)):
         bill = stage.bill(store.path)
     usd = "unknown: give --price-in and --price-out" if bill.usd_at_most is None else f"at most ${bill.usd_at_most:.4f}"
@@ -92,8 +111,11 @@ def run_bill(wanted: Wanted, root: Path, *, retry_failed: bool, quiet: bool) -> 
 
 def _stage(wanted: Wanted, root: Path) -> Collect:
     prompts, form = _prompts(wanted, root)
+    teacher = _teacher(wanted)
+    if wanted.choice.by or wanted.choice.num:
+        prompts, teacher = _chosen(wanted, prompts, form, teacher)
     return Collect(
-        teacher=_teacher(wanted),
+        teacher=teacher,
         prompts=prompts,
         name=wanted.name or wanted.model.rpartition("/")[2] or "teacher",
         max_tokens=wanted.max_tokens,
@@ -121,6 +143,43 @@ def _prompts(wanted: Wanted, root: Path) -> tuple[Input | Artifact, Component | 
     if (path / RECORDS).is_file() or (wanted.turns in ("", "last") and "messages" in beginning(path)):
         return source, None
     return source, Component.of("formats", sniff(path))
+
+
+def _chosen(
+    wanted: Wanted, prompts: Input | Artifact, form: Component | None, teacher: Component
+) -> tuple[Input, Component]:
+    """Some of the prompts, and the teacher with what the budget leaves for them once the probes are paid."""
+    choice = wanted.choice
+    if form is not None or not isinstance(prompts, Input):
+        raise SpecError(f"--select chooses among single prompts, JSON lines that end in a user turn: {wanted.prompts}")
+    if not choice.num:
+        raise SpecError("--select needs --num, how many prompts are asked")
+    base = component("backends", choice.base, first="path") if choice.base else None
+    num_probes = (choice.probes or max(1, choice.num // 5)) if choice.by == "disagreement" else 0
+    probing, rest = _shared_out(teacher, num_probes / choice.num)
+    stage = Select(
+        prompts,
+        choice.num,
+        choice.by,
+        base,
+        probing if num_probes else None,
+        num_probes=num_probes,
+        max_tokens=wanted.max_tokens,
+        temperature=wanted.temperature,
+        seed=choice.seed,
+    )
+    return Input("records.jsonl", stage), rest
+
+
+def _shared_out(teacher: Component, share: float) -> tuple[Component, Component]:
+    """The teacher twice, with a share of each budget and with the rest: what was answered once costs nothing again."""
+    first, second = dict(teacher.options), dict(teacher.options)
+    for name in ("budget_usd", "budget_tokens"):
+        if (whole := first.get(name)) is not None:
+            part = float(cast(float, whole)) * share
+            part = int(part) if name == "budget_tokens" else part
+            first[name], second[name] = part, cast(float, whole) - part
+    return Component.of("backends", teacher.name, **first), Component.of("backends", teacher.name, **second)
 
 
 def _teacher(wanted: Wanted) -> Component:

@@ -24,8 +24,6 @@ _SINGLE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "MALLOC_ARENA_MAX": "2",  # compilation frees much, and glibc would keep it in an arena a thread
     "MALLOC_TRIM_THRESHOLD_": "1000000",
@@ -34,8 +32,17 @@ _SINGLE_THREAD = {
 
 def single_thread() -> dict[str, str]:
     """Environment of a process that runs stages: one thread each (docs/decisions/0005); what the user set stands."""
-    wanted = _SINGLE_THREAD | {"JAX_COMPILATION_CACHE_DIR": str(cache_folder())}
+    wanted = _SINGLE_THREAD | compiled_once()
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def compiled_once() -> dict[str, str]:
+    """Environment of a process that keeps what it compiles, for the next one; to be set before JAX is loaded."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
 
 
 def cache_folder() -> Path:

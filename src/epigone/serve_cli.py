@@ -3,12 +3,15 @@
 In: argv. Out: what `serve_command` and `chat_command` do, loaded when they run.
 """
 
+import os
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from epigone import discover
+from epigone.schedule import compiled_once
 
 
 def serve(
@@ -19,10 +22,11 @@ def serve(
     port: Annotated[int, typer.Option(help="Where to listen; 0: any free port.", min=0, max=65535)] = 8000,
     slots: Annotated[int, typer.Option(help="Replies that are drawn at once.", min=1)] = 16,
     context: Annotated[int, typer.Option(help="Most tokens of prompt and reply together (0: up to 2,048).")] = 0,
+    mesh: Annotated[str, typer.Option(help="Devices that hold it together: data,fsdp,tensor (default: one).")] = "",
 ) -> None:
     """Serve a checkpoint as OpenAI does: /v1/models, /v1/completions, /v1/chat/completions (key: EPIGONE_SERVE_KEY)."""
-    command = discover.load("epigone.serve_command")
-    command.run_serve(checkpoint, name=name, host=host, port=port, slots=slots, context=context)
+    command = _loaded("epigone.serve_command")
+    command.run_serve(checkpoint, name=name, host=host, port=port, slots=slots, context=context, mesh=mesh)
 
 
 def chat(
@@ -35,5 +39,12 @@ def chat(
     seed: Annotated[int, typer.Option(help="Of sampled answers.")] = 0,
 ) -> None:
     """Talk to a checkpoint in the terminal, or to two side by side."""
-    command = discover.load("epigone.chat_command")
+    command = _loaded("epigone.chat_command")
     command.run_chat(checkpoint, beside, once=once, max_tokens=max_tokens, temperature=temperature, seed=seed)
+
+
+def _loaded(module: str) -> ModuleType:
+    """The module, in a process that compiles no program twice; what the user set stands."""
+    for variable, value in compiled_once().items():
+        os.environ.setdefault(variable, value)
+    return discover.load(module)

@@ -15,6 +15,7 @@ from epigone.decoding.engine import Engine
 from epigone.decoding.texts import Texts
 from epigone.errors import SpecError
 from epigone.models.weights import load_checkpoint
+from epigone.parallel.mesh import make_mesh
 from epigone.serving.app import Served
 from epigone.serving.worker import Worker
 
@@ -25,14 +26,21 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def run_serve(
-    checkpoint: Path, *, name: str = "", host: str = "127.0.0.1", port: int = 8000, slots: int = 16, context: int = 0
+    checkpoint: Path,
+    *,
+    name: str = "",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    slots: int = 16,
+    context: int = 0,
+    mesh: str = "",
 ) -> None:
     """Serve until a signal comes. Port 0 is any free one; the address is told on standard error.
 
     Raises SpecError for a port that is taken and a context that the model has not.
     """
     key = os.environ.get(KEY, "")
-    served = made(checkpoint, name=name, key=key, num_slots=slots, context=context)
+    served = made(checkpoint, name=name, key=key, num_slots=slots, context=context, mesh=mesh)
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -47,9 +55,11 @@ def run_serve(
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def made(checkpoint: Path, *, name: str = "", key: str = "", num_slots: int = 16, context: int = 0) -> Served:
+def made(
+    checkpoint: Path, *, name: str = "", key: str = "", num_slots: int = 16, context: int = 0, mesh: str = ""
+) -> Served:
     """A checkpoint read and ready. `context` is the most tokens of prompt and reply together, 0 as many as 2,048."""
-    model = load_checkpoint(checkpoint)
+    model = load_checkpoint(checkpoint, make_mesh(mesh) if mesh else None)
     most = model.config.max_positions
     if context > most or context < 0:
         raise SpecError(f"--context {context}: the model has {most} positions; give 1 to {most}, or 0")

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from epigone.collect_command import Wanted, run_bill, run_collect
+from epigone.collect_command import Choice, Wanted, run_bill, run_collect
 from epigone.datasets import write_dataset
 from epigone.errors import SpecError, WorkError
 from epigone.records import Conversation, Message
@@ -149,9 +151,36 @@ def test_what_cannot_be_is_told_before_anything_runs(tmp_path: Path) -> None:
         (Wanted(prompts, "nobody", "m"), "there is no 'nobody' among backends"),
         (Wanted(tmp_path / "nothing.jsonl", "http://127.0.0.1:9/v1", "m"), "there is no"),
         (Wanted(prompts, "http://127.0.0.1:9/v1", "m", server={"price_in": 1.0}), "give both prices"),
+        (Wanted(prompts, "canned:default=a", choice=Choice("random")), "needs --num"),
+        (Wanted(prompts, "canned:default=a", choice=Choice("disagreement", 1)), "who answers as the base"),
+        (Wanted(prompts, "canned:default=a", turns="all", choice=Choice("random", 1)), "JSON lines that end in a user"),
     ]:
         with pytest.raises(SpecError, match=said):
             run_bill(wanted, tmp_path / "runs", retry_failed=False, quiet=True)
+
+
+def test_some_prompts_are_chosen_and_the_budget_holds_for_probes_too(tmp_path: Path) -> None:
+    words = {f"p{n}": [("user", f"{'weather in' if n % 2 else 'capital of'} place {n}")] for n in range(30)}
+    prompts, root = write(tmp_path / "p.jsonl", words), tmp_path / "runs"
+    choice = Choice("disagreement", 10, "canned:default=something else", probes=4)
+    with running(seed=3, faults=0.2) as url:
+        wanted = Wanted(prompts, url, "m", max_tokens=20, patience=PATIENCE, choice=choice)
+        bill = run_bill(wanted, root, retry_failed=False, quiet=True)
+        found = run(wanted, root)
+        with urllib.request.urlopen(url.removesuffix("/v1") + "/ledger") as reply:
+            before = len(json.loads(reply.read())["ledger"])
+        poor = replace(wanted, server={"budget_tokens": "1500"})
+        with pytest.raises(WorkError, match="budget"):
+            run(poor, tmp_path / "other")
+        with urllib.request.urlopen(url.removesuffix("/v1") + "/ledger") as reply:
+            later = list(json.loads(reply.read())["ledger"].values())[before:]
+    assert later and sum(sum(entry["billed"] or []) for entry in later) <= 1500
+    assert bill["num_requests"] == 10
+    assert found["num_prompts"] == 10
+    chosen = {row["prompt_id"] for row in rows(Path(found["artifact"]) / "records.jsonl")}
+    (selection,) = (root / "prompts").glob("*-disagreement-*")
+    probes = [row for row in rows(selection / "choices.jsonl") if row["disagreement"] is not None]
+    assert len(probes) == 4 and {row["prompt_id"] for row in probes} < chosen
 
 
 def test_any_backend_can_be_asked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the tests of this folder run in processes of their own, since JAX counts its devices once, when it starts.
 
 python sharded_programs.py layouts FOLDER                 one process, eight devices: prints losses by layout as JSON
+python sharded_programs.py decoding FOLDER                one process, four devices: prints answers by layout as JSON
 python sharded_programs.py process MESH FOLDER KILL_AT    one of several, two devices each: as the environment says
 """
 
@@ -16,11 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from epigone.backends.checkpoint import Checkpoint
 from epigone.models import llama
 from epigone.models.family import random_model
 from epigone.parallel import hosts, rules
 from epigone.parallel.launch import launch_of
 from epigone.parallel.mesh import make_mesh
+from epigone.records import Prompt, SamplingParams
 from epigone.tokens.packing import Blocks, pack
 from epigone.training import loop
 from epigone.training.optimizer import Recipe
@@ -108,6 +111,23 @@ def badly_placed_embedding() -> None:
         jax.jit(step).lower(shape((48, 16), jnp.float32, place), tokens).compile()
 
 
+def decoding(folder: Path) -> None:
+    """Greedy and drawn replies and scores of a checkpoint that lies over a mesh, through the backend."""
+    jax.config.update("jax_num_cpu_devices", 4)
+    shown = "What is asked of all: "
+    prompts = [Prompt(str(i), text=shown + "abc"[: i % 3 + 1] * i) for i in range(1, 4)]
+    scored = [(prompt, " yes") for prompt in prompts]
+    found = {}
+    for mesh in ("", "1,2,2"):
+        model = Checkpoint(str(folder), batch_size=2, mesh=mesh)
+        greedy, drawn = (model.generate(prompts, SamplingParams(5, temperature)) for temperature in (0.0, 1.0))
+        found[mesh] = {
+            "texts": [completion.text for completion in greedy + drawn],
+            "logprobs": [likelihood.logprob for likelihood in model.loglikelihood(scored)],
+        }
+    print(json.dumps(found))
+
+
 def process(mesh: str, folder: Path, kill_at: int) -> None:
     jax.config.update("jax_num_cpu_devices", 2)
     hosts.join(launch_of())
@@ -125,5 +145,7 @@ if __name__ == "__main__":
     loop.STEPS_PER_CALL = STEPS_PER_CALL
     if sys.argv[1] == "layouts":
         layouts(Path(sys.argv[2]))
+    elif sys.argv[1] == "decoding":
+        decoding(Path(sys.argv[2]))
     else:
         process(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

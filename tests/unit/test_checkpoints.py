@@ -172,6 +172,7 @@ import numpy as np
 
 from epigone.models import params as parameters
 from epigone.models.weights import load_checkpoint
+from epigone.parallel.mesh import make_mesh
 
 jax.config.update("jax_num_cpu_devices", 8)
 mesh = jax.make_mesh((2, 2, 2), ("layers", "width", "heads"), axis_types=(jax.sharding.AxisType.Auto,) * 3)
@@ -181,10 +182,9 @@ for folder in map(Path, sys.argv[1:]):
     places = jax.tree.map(
         lambda p: jax.NamedSharding(mesh, jax.P(*(axis if axis in mesh.axis_names else None for axis in p.axes))), tree
     )
-    found = load_checkpoint(folder, places).params
-    jax.tree.map(np.testing.assert_array_equal, found, model.params)
-    query = found["layers"]["query"]
-    assert len(query.addressable_shards) == 8 and query.sharding == places["layers"]["query"]
+    over_mesh = load_checkpoint(folder, make_mesh("2,2,2")).params
+    jax.tree.map(np.testing.assert_array_equal, over_mesh, model.params)
+    assert not over_mesh["layers"]["query"].sharding.is_fully_replicated
     published, asked = parameters.to_published(tree, model.params), []
 
     def read(name, index):
@@ -192,7 +192,10 @@ for folder in map(Path, sys.argv[1:]):
         asked.append((name, piece.size))
         return piece
 
-    parameters.from_published(tree, read, places)
+    found = parameters.from_published(tree, read, places)
+    jax.tree.map(np.testing.assert_array_equal, found, model.params)
+    query = found["layers"]["query"]
+    assert len(query.addressable_shards) == 8 and query.sharding == places["layers"]["query"]
     largest = max(size for name, size in asked if "attention.dense.weight" in name or "o_proj.weight" in name)
     assert largest == model.params["layers"]["output"][0].size // 4, "a device reads its own piece alone"
 print("equal")

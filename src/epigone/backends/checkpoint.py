@@ -16,6 +16,7 @@ from epigone.decoding.stops import cut, is_over
 from epigone.decoding.texts import Texts
 from epigone.interfaces import ChatTemplate
 from epigone.models.weights import load_checkpoint
+from epigone.parallel.mesh import make_mesh
 from epigone.records import Completion, Likelihood, Prompt, SamplingParams
 
 
@@ -32,6 +33,8 @@ class Checkpoint:
     """Rows computed at once, whatever is asked."""
     template: ChatTemplate | None = None
     """How messages are written; None: as the checkpoint was published, or by special tokens."""
+    mesh: str = ""
+    """Devices that hold the model together, `data,fsdp,tensor` as in training; empty: one."""
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
         """One Completion a prompt, in order.
@@ -59,7 +62,7 @@ class Checkpoint:
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(load_checkpoint(Path(self.path)), self.batch_size)
+        return Engine(load_checkpoint(Path(self.path), make_mesh(self.mesh) if self.mesh else None), self.batch_size)
 
     @cached_property
     def _texts(self) -> Texts:

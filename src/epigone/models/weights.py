@@ -27,7 +27,7 @@ from epigone.models.easylm import read_easylm
 from epigone.models.family import Model, ModelConfig
 from epigone.models.gguf import read_gguf
 from epigone.models.params import Param
-from epigone.parallel import hosts
+from epigone.parallel import hosts, rules
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -69,10 +69,10 @@ class Stored(Protocol):
         ...
 
 
-def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None = None) -> Model:
+def load_checkpoint(path: Path, mesh: jax.sharding.Mesh | None = None) -> Model:
     """The model of a folder (config.json and safetensors, or one .gguf), a .gguf or EasyLM stream file, in fp32.
 
-    With `shardings`, a tree like the family's param_tree, each device reads its own piece of every parameter alone.
+    Over a mesh each device reads its own piece of every parameter alone (`parallel.rules`).
     Raises ArtifactError for a missing or broken file and a missing, unknown or misshapen tensor; DataError for a
     config.json, or the metadata of a .gguf file, that the family cannot honour.
     """
@@ -88,7 +88,8 @@ def load_checkpoint(path: Path, shardings: PyTree[jax.sharding.Sharding] | None 
             if found[name] != shape:
                 raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
         _refuse_surplus(path, set(found) - set(expected))
-        params = parameters.from_published(tree, stored.reader(list(expected)), shardings)
+        places = None if mesh is None else rules.shardings(tree, mesh, config.head_width)
+        params = parameters.from_published(tree, stored.reader(list(expected)), places)
     return Model(family, config, params)
 
 

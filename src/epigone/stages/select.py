@@ -15,7 +15,7 @@ import numpy
 
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.formats.messages import read_prompts
-from epigone.interfaces import LanguageModel
+from epigone.interfaces import LanguageModel, ServedModel
 from epigone.records import Prompt, Response, SamplingParams
 from epigone.spec import Component, Input
 from epigone.store import write_records
@@ -108,13 +108,23 @@ class Select:
         for role, component in (("base", self.base), ("teacher", self.teacher)):
             model = component.make(inputs) if component else None
             assert isinstance(model, LanguageModel)
-            pairs = zip(probes, model.generate(probes, sampling), strict=True)
-            answers[role] = [Response(p.id, p.messages, c.text, c.finish_reason, role) for p, c in pairs]
+            answers[role] = [
+                Response(prompt.id, prompt.messages, text, ended, role)
+                for prompt, (text, ended) in zip(probes, _asked(model, probes, sampling), strict=True)
+            ]
         write_records(out / "answers.jsonl", [*answers["base"], *answers["teacher"]])
         measured = disagreement([r.text for r in answers["base"]], [r.text for r in answers["teacher"]])
         if numpy.isnan(measured).all():
             raise WorkError(f"not one of {len(probes)} probes got an answer of both; ask for longer answers, or others")
         return measured
+
+
+def _asked(model: LanguageModel, probes: Sequence[Prompt], sampling: SamplingParams) -> list[tuple[str, str]]:
+    """Text and why it ended, of each probe; one that a server failed at has no text, and says nothing of the two."""
+    if isinstance(model, ServedModel):
+        replies = model.replies(probes, sampling)
+        return [(r.completion.text, r.completion.finish_reason) if r.completion else ("", r.reason) for r in replies]
+    return [(completion.text, completion.finish_reason) for completion in model.generate(probes, sampling)]
 
 
 def _choices(prompts: Sequence[Prompt], chosen: Sequence[int], measured: dict[int, float]) -> list[Choice]:

@@ -19,11 +19,11 @@ from epigone.models import llama
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
-from epigone.models.weights import load_checkpoint, load_config, save_checkpoint
+from epigone.models.weights import load_checkpoint, save_checkpoint
 from epigone.parallel import hosts
 from epigone.parallel.launch import launch_of
 from epigone.parallel.mesh import Mesh, make_mesh
-from epigone.parallel.rules import shardings, undivided
+from epigone.parallel.rules import undivided
 from epigone.progress import tell
 from epigone.reporting.model_card import CardFacts, model_card
 from epigone.reporting.provenance import licence_of, lineage
@@ -177,12 +177,7 @@ class Train:
         if self.size is not None:
             config = _llama(self.size, tokenizer.vocab_size)
             return random_model(config, seed=self.seed)
-        path = inputs(self.start)
-        if mesh is None:
-            return self._with_roles(load_checkpoint(path), tokenizer)
-        family, config = load_config(path)
-        places = shardings(family.param_tree(config), mesh, config.head_width)
-        return self._with_roles(load_checkpoint(path, places), tokenizer)
+        return self._with_roles(load_checkpoint(inputs(self.start), mesh), tokenizer)
 
     def _with_roles(self, model: Model, tokenizer: Tokenizer) -> Model:
         sources = self.role_sources if self.template.name == SPECIAL_TOKENS.name else ()
