@@ -1,6 +1,8 @@
 """A component as people write it on the command line: `NAME`, `NAME:option=value,option=value` or `NAME:VALUE`.
 
-In: a folder of components and such a text. Out: the Component, its options checked against the fields it has.
+In: a folder of components and such a text. Out: the Component, its options checked against the fields it has. A model
+may also be named by where it is: a checkpoint's folder or .gguf file, `hf://OWNER/NAME` on the model hub, `MODEL@URL`
+behind a server.
 """
 
 import dataclasses
@@ -8,7 +10,12 @@ import json
 from pathlib import Path
 
 from epigone import discover
+from epigone.errors import SpecError
+from epigone.gguf_file import find_gguf
 from epigone.spec import Component, Input
+
+SERVERS = ("http://", "https://")
+HUB = "hf://"
 
 
 def component(folder: str, text: str, *, first: str = "") -> Component:
@@ -26,6 +33,29 @@ def component(folder: str, text: str, *, first: str = "") -> Component:
         several = fields.get(option, "").startswith("tuple")
         options[option] = tuple(map(_value, value.split("+"))) if several else _value(value, files=bool(first))
     return Component.of(folder, name, **options)
+
+
+def backend_of(text: str, model: str = "") -> Component | None:
+    """Who answers: a checkpoint by its place, a model behind a server, or a backend as people write it; None: neither.
+
+    `model` names the model where the text is a server's address alone. Raises SpecError for what cannot be asked.
+    """
+    before, at, after = text.partition("@")
+    url = after if at and after.startswith(SERVERS) and "/" not in before else text if text.startswith(SERVERS) else ""
+    if url:
+        if not (named := before if url == after else model):
+            raise SpecError(f"which model of {url}? Write MODEL@{url}; its address followed by /models lists them")
+        made = Component.of("backends", "openai", url=url, model=named)
+        discover.make("backends", "openai", dict(made.options))  # an address that is none is told before anything runs
+        return made
+    if text.startswith(HUB):
+        return Component.of("backends", "checkpoint", path=text)
+    path = Path(text)
+    if path.suffix == ".gguf" or (path / "config.json").is_file() or (path.is_dir() and find_gguf(path)):
+        return Component.of("backends", "checkpoint", path=Input(text)) if path.exists() else None
+    if path.exists() or text.partition(":")[0] not in discover.names("backends"):
+        return None
+    return component("backends", text, first="path")
 
 
 def _value(text: str, *, files: bool = False) -> object:

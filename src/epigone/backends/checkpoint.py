@@ -9,12 +9,12 @@ Out: Completions with their mean log-probability, and Likelihoods.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from epigone.decoding.engine import Continuation, Engine
 from epigone.decoding.stops import cut, is_over
 from epigone.decoding.texts import Texts
 from epigone.interfaces import ChatTemplate
+from epigone.models.hub import here
 from epigone.models.weights import load_checkpoint
 from epigone.parallel.mesh import make_mesh
 from epigone.records import Completion, Likelihood, Prompt, SamplingParams
@@ -28,7 +28,7 @@ class Checkpoint:
     """
 
     path: str
-    """Folder of the checkpoint, or a .gguf file."""
+    """Folder of the checkpoint, a .gguf file, or hf://OWNER/NAME[@REVISION] on the model hub."""
     batch_size: int = 64
     """Rows computed at once, whatever is asked."""
     template: ChatTemplate | None = None
@@ -62,11 +62,11 @@ class Checkpoint:
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(load_checkpoint(Path(self.path), make_mesh(self.mesh) if self.mesh else None), self.batch_size)
+        return Engine(load_checkpoint(here(self.path), make_mesh(self.mesh) if self.mesh else None), self.batch_size)
 
     @cached_property
     def _texts(self) -> Texts:
-        return Texts(Path(self.path), self.template)
+        return Texts(here(self.path), self.template)
 
     def _completion(self, continuation: Continuation, stops: Sequence[str]) -> Completion:
         text, stopped = cut(self._texts.decode(continuation.tokens), stops)
