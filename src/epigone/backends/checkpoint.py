@@ -68,7 +68,7 @@ class Checkpoint:
     def rolling_loglikelihood(self, texts: Sequence[str]) -> list[Likelihood]:
         """Likelihood of whole texts, every token once, in windows of the model's positions, the first behind `<bos>`.
 
-        Without a `<bos>`, an end token stands in its place.
+        Where nothing opens a text, the token that the checkpoint names bos or eos stands in its place.
         Source: loglikelihood_rolling of https://github.com/EleutherAI/lm-evaluation-harness.
         """
         windows = [self._texts.windows(text, self.num_positions) for text in texts]

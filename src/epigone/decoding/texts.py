@@ -69,11 +69,12 @@ class Texts:
     def windows(self, text: str, length: int) -> list[tuple[list[int], list[int]]]:
         """A whole text as pairs of at most `length` tokens in which every token is scored once.
 
-        The first token stands behind what the model was trained to see before any text, or behind an end token. Later
-        windows have one token of context, the last one as many as fit.
+        The first token stands behind what the model was trained to see before any text, or behind the token that the
+        checkpoint names bos or eos. Later windows have one token of context, the last one as many as fit.
         """
         ids, most = self.chat.tokenizer.encode(text), length - 1
-        found = [([*self.chat.tokenizer.opening, *self.end_ids][:1], ids[:most])] if ids else []
+        before = [*self.chat.tokenizer.opening, *named_id(self.path, "bos"), *named_id(self.path, "eos")][:1]
+        found = [(before, ids[:most])] if ids else []
         for start in range(most, len(ids), most):
             end = min(start + most, len(ids))
             found.append((ids[end - most - 1 : start], ids[start:end]))
