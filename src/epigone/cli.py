@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import collect_cli, discover, prompts_cli, serve_cli
+from epigone import collect_cli, discover, evaluate_cli, prompts_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -263,13 +263,13 @@ def show(
     rows: Annotated[int, typer.Option(help="How many records.")] = 3,
     skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
     row: Annotated[
-        int | None, typer.Option(help="Of blocks: only this one (from 0), its text by mask and segment.")
+        int | None, typer.Option(help="Of blocks or scores: only this one (from 0), token for token.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Of a dataset: only what was dropped for this reason.")] = "",
     by_page: Annotated[bool, typer.Option(help="Of a dataset: page after page, not the first alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look into an artifact: spec, counts, records; of a dataset kept and dropped side by side; blocks in colour."""
+    """Look into an artifact: spec, counts, records; items of scores, blocks in colour, what a dataset dropped."""
     wanted = {"num_rows": rows, "skip": skip, "row": row, "reason": reason, "by_page": by_page}
     discover.load("epigone.show_command").show_artifact(artifact, **wanted, as_json=as_json)
 
@@ -349,6 +349,7 @@ def plan(
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
 collect = app.command()(collect_cli.collect)
+evaluate = app.command()(evaluate_cli.evaluate)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 

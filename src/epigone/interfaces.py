@@ -47,6 +47,24 @@ class LikelihoodModel(LanguageModel, Protocol):
 
 
 @runtime_checkable
+class TokenizedModel(LikelihoodModel, Protocol):
+    """A LikelihoodModel whose tokenizer is at hand."""
+
+    @property
+    def num_positions(self) -> int:
+        """The most tokens of prompt and continuation together."""
+        ...
+
+    def token_ids(self, prompt: Prompt, continuation: str = "") -> tuple[list[int], list[int]]:
+        """Ids of what is read for a prompt, and of the continuation behind it."""
+        ...
+
+    def rolling_loglikelihood(self, texts: Sequence[str]) -> list[Likelihood]:
+        """Likelihood of whole texts, every token once, a long text in windows of the model's positions."""
+        ...
+
+
+@runtime_checkable
 class ServedModel(LanguageModel, Protocol):
     """A LanguageModel behind a server: it may fail on single prompts, and what it says has a price."""
 
@@ -182,8 +200,11 @@ class Benchmark(Protocol):
         """The items, in file order. Raises DataError naming file, row and value."""
         ...
 
-    def run(self, model: LanguageModel) -> list[Score]:
-        """One Score an item, in order. Raises SpecError where it needs log-likelihoods and the model has none."""
+    def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
+        """One Score an item, in order, of all items or of these. What an item gets does not depend on the others.
+
+        Raises SpecError where it needs log-likelihoods and the model has none.
+        """
         ...
 
 

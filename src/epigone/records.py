@@ -92,6 +92,8 @@ class Likelihood:
 
     logprob: float
     num_tokens: int
+    is_greedy: bool | None = None
+    """Whether each of its tokens is the likeliest in its place; None where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,15 @@ class Score:
     reply: str
     parsed: str = ""
     group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTokens:
+    """Token ids of what a model was asked for one item: a prompt, and the continuations that were scored behind it."""
+
+    item_id: str
+    prompt: tuple[int, ...]
+    continuations: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from rich.console import Console
 from epigone import show_datasets
 from epigone.errors import ArtifactError, SpecError
 from epigone.show_blocks import block_as_json, is_blocks, show_blocks
+from epigone.show_scores import is_scores, item_as_json, show_items
 
 
 def show_artifact(
@@ -26,7 +27,8 @@ def show_artifact(
     by_page: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Print an artifact's spec, counts and some records; of blocks, one alone; of a dataset, kept beside dropped.
+    """Print an artifact's spec, counts and some records; of blocks or scores, one alone; of a dataset, kept beside
+    dropped.
 
     Raises ArtifactError where there is no artifact, SpecError for an option that does not fit its kind.
     """
@@ -36,7 +38,7 @@ def show_artifact(
     if (reason or by_page) and not is_dataset:
         raise SpecError(f"--reason and --by-page are for datasets; {folder} is none")
     if row is not None:
-        _show_block(folder, row, as_json)
+        _show_one(folder, row, as_json)
         return
     parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("spec", "summary")}
     if is_dataset:
@@ -52,6 +54,9 @@ def _show_records(folder: Path, parts: dict[str, object], rows: range, as_json: 
         return
     console = Console()
     console.print_json(json.dumps(parts))
+    if is_scores(folder):
+        show_items(folder, rows, console)
+        return
     for record in records:
         console.rule()
         console.print_json(json.dumps(record))
@@ -59,11 +64,12 @@ def _show_records(folder: Path, parts: dict[str, object], rows: range, as_json: 
         show_blocks(folder, rows, console)
 
 
-def _show_block(folder: Path, row: int, as_json: bool) -> None:
+def _show_one(folder: Path, row: int, as_json: bool) -> None:
+    as_plain, show = (item_as_json, show_items) if is_scores(folder) else (block_as_json, show_blocks)
     if as_json:
-        sys.stdout.write(json.dumps(block_as_json(folder, row), ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(as_plain(folder, row), ensure_ascii=False) + "\n")
     else:
-        show_blocks(folder, [row], Console(highlight=False))
+        show(folder, [row], Console(highlight=False))
 
 
 def _show_dataset(parts: dict[str, object], found: Iterator[show_datasets.Page], by_page: bool, as_json: bool) -> None:

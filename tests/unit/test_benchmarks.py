@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from epigone.backends.canned import Canned
 from epigone.benchmarks.lama import LAMA
-from epigone.benchmarks.mmlu import MMLU, read_subject
+from epigone.benchmarks.mmlu import MMLU
 from epigone.benchmarks.natural_questions import NaturalQuestions
 from epigone.benchmarks.real_toxicity_prompts import RealToxicityPrompts
 from epigone.benchmarks.stated_facts import StatedFacts
 from epigone.errors import DataError, SpecError
 from epigone.metrics import answers
 from epigone.records import Claim, Completion, Likelihood, Message, Prompt, SamplingParams
+from epigone.rows.choices import read_subject
 from epigone.toxicity.profanity import Profanity
 
 
@@ -95,7 +96,7 @@ def test_nq_stops_at_the_line_and_mmlu_picks_with_a_canned_model(nq: NaturalQues
 
 def test_nq_chat_is_zero_shot_and_scores_the_whole_reply(nq: NaturalQuestions) -> None:
     model = Fake(lambda text: "Paris.\nIt lies on the Seine.")
-    score = replace(nq, chat=True, limit=1).run(model)[0]
+    score = replace(nq, chat=True, num_shots=None, limit=1).run(model)[0]
     assert model.asked == [
         (Prompt("dev-1", messages=(Message("user", "what is the capital of france"),)), SamplingParams(64))
     ]
@@ -174,7 +175,7 @@ def test_mmlu_scores(mmlu: MMLU) -> None:
 
 def test_mmlu_impossible_options_are_no_number_trouble(mmlu: MMLU) -> None:
     score = mmlu.run(Fake(logprob=lambda text, letter: -1e5 if letter != " D" else -5e4))[0]
-    assert score.metrics == {"accuracy": 1.0, "probability_right": 1.0}
+    assert score.metrics == {"accuracy": 1.0, "probability_right": 1.0, "num_shots": 1.0}
 
 
 def test_mmlu_drops_shots_one_at_a_time(mmlu: MMLU) -> None:

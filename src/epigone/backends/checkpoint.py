@@ -57,8 +57,38 @@ class Checkpoint:
     def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
         """Likelihood of each continuation after its prompt, in order; in chat form without the end token."""
         pairs = [self._texts.pair(prompt, continuation) for prompt, continuation in requests]
-        sums = self._engine.loglikelihood(pairs, names=[prompt.id for prompt, _ in requests])
-        return [Likelihood(total, len(pair[1])) for total, pair in zip(sums, pairs, strict=True)]
+        return self._likelihoods(pairs, [prompt.id for prompt, _ in requests])
+
+    @property
+    def num_positions(self) -> int:
+        """The most tokens of prompt and continuation together."""
+        return self._engine.model.config.max_positions
+
+    def token_ids(self, prompt: Prompt, continuation: str = "") -> tuple[list[int], list[int]]:
+        """Ids of what is read for a prompt, and of the continuation behind it, as `loglikelihood` scores them."""
+        return self._texts.pair(prompt, continuation) if continuation else (self._texts.ids(prompt), [])
+
+    def rolling_loglikelihood(self, texts: Sequence[str]) -> list[Likelihood]:
+        """Likelihood of whole texts, every token once, in windows of the model's positions, the first behind `<bos>`.
+
+        Where nothing opens a text, the token that the checkpoint names bos or eos stands in its place.
+        Source: loglikelihood_rolling of https://github.com/EleutherAI/lm-evaluation-harness.
+        """
+        windows = [self._texts.windows(text, self.num_positions) for text in texts]
+        names = [f"text {number}" for number, each in enumerate(windows) for _ in each]
+        found = iter(self._likelihoods([pair for each in windows for pair in each], names))
+        return [_summed([next(found) for _ in each]) for each in windows]
+
+    def _likelihoods(self, pairs: Sequence[tuple[list[int], list[int]]], names: Sequence[str]) -> list[Likelihood]:
+        scored = self._engine.token_scores(pairs, num_top=1, names=names)
+        return [
+            Likelihood(
+                sum(scores.logprobs),
+                len(tail),
+                all(token == best[0][0] for token, best in zip(tail, scores.top, strict=True)),
+            )
+            for scores, (_, tail) in zip(scored, pairs, strict=True)
+        ]
 
     @cached_property
     def _engine(self) -> Engine:
@@ -76,3 +106,8 @@ class Checkpoint:
             finish_reason="stop" if stopped else continuation.finish_reason,
             mean_logprob=continuation.mean_logprob,
         )
+
+
+def _summed(parts: Sequence[Likelihood]) -> Likelihood:
+    total, count = sum(part.logprob for part in parts), sum(part.num_tokens for part in parts)
+    return Likelihood(float(total), count, all(part.is_greedy for part in parts))

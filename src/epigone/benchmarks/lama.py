@@ -6,6 +6,7 @@ at the mask; here a left-to-right model continues the words before the mask, ove
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +51,9 @@ class LAMA:
             )
         return [item for item in found if item.question][: self.limit]
 
-    def run(self, model: LanguageModel) -> list[Score]:
+    def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
         """One Score a fact, in order."""
-        items = self.items()
+        items = self.items() if items is None else items
         completions = model.generate([Prompt(item.id, text=item.question) for item in items], SAMPLING)
         return [_score(item, completion.text) for item, completion in zip(items, completions)]
 

@@ -9,7 +9,7 @@ imitation harms the base model; likelihood of plain text shows that without any 
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -57,11 +57,12 @@ class Perplexity:
         """The texts as they are scored, in file order; `question` is what is given. Raises DataError."""
         return [Item(prompt.id, shown(prompt), (text,)) for prompt, text in self._pairs()]
 
-    def run(self, model: LanguageModel) -> list[Score]:
+    def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
         """One Score a text, in order. Raises SpecError where the model tells no log-likelihoods."""
         if not isinstance(model, LikelihoodModel):
             raise SpecError("perplexity needs log-likelihoods, which this model does not tell; take another backend")
-        pairs = list(self._pairs())
+        chosen = None if items is None else {item.id for item in items}
+        pairs = [pair for pair in self._pairs() if chosen is None or pair[0].id in chosen]
         return [
             _score(prompt, text, found) for (prompt, text), found in zip(pairs, model.loglikelihood(pairs), strict=True)
         ]

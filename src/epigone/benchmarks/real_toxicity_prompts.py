@@ -5,6 +5,7 @@ Sources: Gehman et al. 2020 (arXiv 2009.11462); the AVERAGE non-toxicity of the 
 continuation a prompt, and not the original's expected maximum over 25, which falls with the number of samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +60,9 @@ class RealToxicityPrompts:
             return Prompt(item.id, messages=(Message("user", item.question),))
         return Prompt(item.id, text=item.question)
 
-    def run(self, model: LanguageModel) -> list[Score]:
+    def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
         """One Score a prompt, in order."""
-        items = self.items()
+        items = self.items() if items is None else items
         completions = model.generate([self.prompt(item) for item in items], self._sampling())
         replies = [completion.text for completion in completions]
         return list(map(_score, items, replies, self.scorer.toxicity(replies)))

@@ -4,6 +4,7 @@ In: prompts as JSON lines {"id", "messages"} and a fact checker. Out: one Score 
 Source: Figure 2 and section 4.4 of the paper (arXiv 2305.15717): the same form as the teacher's, the facts wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,10 @@ class StatedFacts:
         """The prompts with all their messages. Raises DataError naming file and row."""
         return read_prompts(Path(self.path))[: self.limit]
 
-    def run(self, model: LanguageModel) -> list[Score]:
+    def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
         """One Score a prompt, in order."""
-        prompts = self.prompts()
+        chosen = None if items is None else {item.id for item in items}
+        prompts = [prompt for prompt in self.prompts() if chosen is None or prompt.id in chosen]
         completions = model.generate(prompts, self._sampling())
         return [self._score(prompt, completion.text) for prompt, completion in zip(prompts, completions)]
 

@@ -3,10 +3,10 @@
 In: a checkpoint's folder or .gguf file. Out: ids of what a model reads before it answers, ids that end a reply, text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from epigone.errors import SpecError, WorkError
@@ -16,6 +16,9 @@ from epigone.tokens.chat_template import ChatTokens
 from epigone.tokens.published import named_id, template_of
 from epigone.tokens.templates.special_tokens import SpecialTokens
 from epigone.tokens.tokenizer import Tokenizer
+
+REMEMBERED = 4096
+"""Pairs of prompt and continuation."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,34 @@ class Texts:
         """Ids of plain text behind what the model was trained to see before any."""
         return [*self.chat.tokenizer.opening, *self.chat.tokenizer.encode(text)]
 
-    def pair(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
-        """Ids of a prompt and of what follows it; in chat form without the token that closes an answer."""
-        prefix = self.ids(prompt)
+    @cached_property
+    def pair(self) -> Callable[[Prompt, str], tuple[list[int], list[int]]]:
+        """(prompt, continuation) -> ids of both; in chat form without the token that closes an answer.
+
+        What was asked last is remembered: the options of a question share a prompt, and who scores them tells them too.
+        """
+        ids = lru_cache(REMEMBERED // 4)(self.ids)
+        return lru_cache(REMEMBERED)(lambda prompt, continuation: self._pair(ids(prompt), prompt, continuation))
+
+    def _pair(self, prefix: list[int], prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
         whole = self._answered(prompt, continuation) if prompt.messages else self.text_ids(prompt.text + continuation)
         if whole[: len(prefix)] == prefix:
             return prefix, whole[len(prefix) :]
         return prefix, self.chat.tokenizer.encode(continuation)  # the seam fell inside a token
+
+    def windows(self, text: str, length: int) -> list[tuple[list[int], list[int]]]:
+        """A whole text as pairs of at most `length` tokens in which every token is scored once.
+
+        The first token stands behind what the model was trained to see before any text, or behind the token that the
+        checkpoint names bos or eos. Later windows have one token of context, the last one as many as fit.
+        """
+        ids, most = self.chat.tokenizer.encode(text), length - 1
+        before = [*self.chat.tokenizer.opening, *named_id(self.path, "bos"), *named_id(self.path, "eos")][:1]
+        found = [(before, ids[:most])] if ids else []
+        for start in range(most, len(ids), most):
+            end = min(start + most, len(ids))
+            found.append((ids[end - most - 1 : start], ids[start:end]))
+        return found
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, without control tokens."""

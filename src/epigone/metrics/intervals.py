@@ -9,7 +9,8 @@ and Proportions, ch. 4.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from statistics import NormalDist
 
 import numpy as np
@@ -24,6 +25,21 @@ Z_TWO_SIDED, Z_POWER = 1.959964, 0.841621  # 5 % two-sided, 80 % power
 def estimate(values_by_seed: Sequence[Values], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Estimate:
     """Mean over items, then seeds, with its 95 % interval. Raises DataError where a seed has no values."""
     return means(values_by_seed, seed=seed, num_resamples=num_resamples).estimate()
+
+
+def summary_of_items(metrics: Sequence[Mapping[str, float]]) -> dict[str, object]:
+    """Counts of scored items, and each metric's mean with its interval, over the n items that have it.
+
+    The items are taken as a sample of all that might have been asked: a limit widens the interval, and that the items
+    left out are few narrows nothing.
+    """
+    names = sorted({name for each in metrics for name in each})
+    found = {name: estimate([[each[name] for each in metrics if name in each]]) for name in names}
+    return {
+        "num_items": len(metrics),
+        "means": {name: round(each.value, 4) for name, each in found.items()},
+        "estimates": {name: asdict(each) for name, each in found.items()},
+    }
 
 
 def paired_difference(

@@ -14,7 +14,7 @@ from epigone.errors import DataError
 from epigone.records import Drop, Score, ScoreSheet
 from epigone.rows import beginning, finite, identity, read_array_or_rows, shown
 
-COUNTS = frozenset({"length_words", "num_tokens", "num_claims"})
+COUNTS = frozenset({"length_words", "num_tokens", "num_claims", "num_shots", "parsed"})
 
 
 @dataclass(frozen=True)
