@@ -14,7 +14,9 @@ from epigone.models.weights import save_checkpoint
 CONTROL = ("<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")
 
 
-def small_base(folder: Path, *, opens: bool = True, template: str = "", max_positions: int = 256) -> Path:
+def small_base(
+    folder: Path, *, opens: bool = True, template: str = "", max_positions: int = 256, seed: int = 3
+) -> Path:
     """A folder with config.json, weights and tokenizer; `opens`: every text begins with `<s>`."""
     vocabulary = {character: i for i, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     vocabulary["th"] = len(vocabulary)
@@ -35,7 +37,7 @@ def small_base(folder: Path, *, opens: bool = True, template: str = "", max_posi
         hidden_width=24,
         max_positions=max_positions,
     )
-    params = parameters.init(llama.param_tree(config), jax.random.key(3))
+    params = parameters.init(llama.param_tree(config), jax.random.key(seed))
     ids = {f"{name}_token_id": backend.token_to_id(token) for name, token in (("bos", "<s>"), ("eos", "</s>"))}
     save_checkpoint(folder, config, params, token_ids=ids)
     backend.save(str(folder / "tokenizer.json"))

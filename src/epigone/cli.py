@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import collect_cli, discover, evaluate_cli, prompts_cli, serve_cli
+from epigone import audit_cli, collect_cli, discover, evaluate_cli, prompts_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -53,47 +53,7 @@ def study(
         typer.echo(json.dumps(outcome))
 
 
-@app.command()
-def audit(
-    *,
-    teacher: Annotated[str, typer.Option(help="The teacher's answers: PATH, or NAME=PATH.")],
-    student: Annotated[list[str], typer.Option(help="A student's answers; may be given several times.")],
-    base: Annotated[str, typer.Option(help="Answers of the model that the students started from.")] = "",
-    teacher_sample_2: Annotated[str, typer.Option(help="The teacher's second answers: the ceiling of style.")] = "",
-    judgments: Annotated[list[str] | None, typer.Option(help="Recorded verdicts: PATH, or JUDGE=PATH.")] = None,
-    scores: Annotated[list[str] | None, typer.Option(help="Recorded benchmark scores: PATH, or MODEL=PATH.")] = None,
-    root: Root = Path("runs"),
-    title: Annotated[str, typer.Option(help="Headline of the report.")] = "",
-    minimum_coverage: Annotated[
-        float, typer.Option(help="Share of the teacher's prompts that every model must have answered.")
-    ] = 0.8,
-    fail_if: Annotated[
-        list[str] | None, typer.Option(help="Exit with 1 if this holds, e.g. 'capability.mmlu < base - 0.02'.")
-    ] = None,
-    on_undecided: Annotated[str, typer.Option(help="What an undecided condition does: fail or pass.")] = "fail",
-    junit: Annotated[Path | None, typer.Option(help="Write the conditions' outcome here as JUnit XML.")] = None,
-    workers: Workers = 2,
-    executor: ExecutorName = "local",
-    as_json: Json = False,
-) -> None:
-    """Audit recorded answers of real models: style, preference, imported scores, and what cannot be told."""
-    command = discover.load("epigone.audit_command")
-    sources = command.Sources(
-        teacher=teacher,
-        students=student,
-        base=base,
-        second_sample=teacher_sample_2,
-        judgments=judgments or [],
-        scores=scores or [],
-        title=title,
-        minimum_coverage=minimum_coverage,
-        gate=command.Gate(fail_if or [], on_undecided, junit),
-    )
-    found, passed = command.run_audit(sources, root, num_workers=workers, executor=executor, quiet=as_json)
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
-    if not passed:
-        raise typer.Exit(1)
+audit = app.command()(audit_cli.audit)
 
 
 @app.command()
@@ -354,7 +314,7 @@ serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 
 SEVERAL = {
-    "audit": ("--student", "--judgments", "--scores", "--fail-if"),
+    "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
     "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
     "plan": ("--devices", "--tokens"),

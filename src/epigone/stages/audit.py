@@ -29,6 +29,8 @@ class RecordedAnswers:
     """Its generations."""
     name: str = ""
     """What the audit calls it; by default what its recording calls it."""
+    may_repeat: bool = False
+    """Of a second sample that was asked for: it may say word for word what the first does, and then shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ class Audit:
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Find, and draw. Raises SpecError where roles are wrong, WorkError where too few prompts match."""
+        models, repeated = _without_repeated(self.models, _models(self.models, inputs))
         recorded = Recorded(
-            models=_models(self.models, inputs),
+            models=models,
             judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
             sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
             others=tuple(_others(self.models, inputs)),
+            not_measured=repeated,
         )
         findings = build_audit(
             recorded, title=self.title, study_id=Resolver().id(self), minimum_coverage=self.minimum_coverage
@@ -102,6 +106,17 @@ def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]
         num_dropped = int(str(read_summary(folder).get("num_dropped", 0)))
         rows.append(RecordedModel(name, model.role, generations, num_dropped))
     return _second_named(tuple(rows))
+
+
+def _without_repeated(
+    given: tuple[RecordedAnswers, ...], models: tuple[RecordedModel, ...]
+) -> tuple[tuple[RecordedModel, ...], dict[str, str]]:
+    """A second sample that was asked for, and says word for word what the first does, shows no ceiling."""
+    texts = {m.role: [g.text for g in m.generations] for m in models}
+    if not any(m.may_repeat for m in given) or texts["second_sample"] != texts.get("teacher"):
+        return models, {}
+    why = "the teacher gave every answer a second time word for word: its server draws nothing at random"
+    return tuple(m for m in models if m.role != "second_sample"), {"ceiling": why}
 
 
 def _others(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]) -> Iterator[Generation]:

@@ -53,9 +53,9 @@ def audit(
 ) -> Study:
     """The study of one audit. Raises SpecError for a path that does not exist, or one that is given two roles.
 
-    `prompts`, `benchmarks`, `limit`, `max_tokens` and `temperature` are for models that are asked: the prompts that they
-    answer and the components of `benchmarks` that they take, `limit` items each (0: all). At a temperature above 0 a
-    teacher that is asked gives a second sample too, the ceiling of style.
+    `prompts`, `benchmarks`, `limit`, `max_tokens` and `temperature` are for models that are asked: the prompts that
+    they answer and the components of `benchmarks` that they take, `limit` items each (0: all). At a temperature above 0
+    a teacher that is asked gives a second sample too, the ceiling of style.
     """
     given: list[tuple[ArmRole, str]] = [("teacher", teacher), ("second_sample", second_sample), ("base", base)]
     given = [pair for pair in given if pair[1]] + [("student", source) for source in students]
@@ -71,7 +71,7 @@ def audit(
         again = Generate(
             sources[0].backend, asked, sources[0].name, max_tokens=max_tokens, temperature=temperature, seed=1
         )
-        models.append(RecordedAnswers("second_sample", again, sources[0].name))
+        models.append(RecordedAnswers("second_sample", again, sources[0].name, may_repeat=True))
     verdicts = [source for source in scores if kind_of(_path(source)) == "judgments"]
     names = [source.name for source in sources if source.role in ("teacher", "student")]
     stage = Audit(

@@ -4,7 +4,7 @@ In: recorded models, judgments, score sheets. Out: AuditFindings. Nothing here r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from epigone.errors import SpecError
 from epigone.metrics.bradley_terry import FEW_CLUSTERS
@@ -40,6 +40,8 @@ class Recorded:
     sheets: Sequence[ScoreSheet] = ()
     others: Sequence[Generation] = ()
     """Answers of models outside the audit, for the style of their side of a judgment."""
+    not_measured: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What could not be had, and why, where only those who recorded it know."""
 
 
 def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_coverage: float) -> AuditFindings:
@@ -85,7 +87,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
         rates=dict(preferred.rates),
         rate_sources=dict(preferred.rate_sources),
         style_parts={name: {part: d.estimate() for part, d in parts.items()} for name, parts in style.parts.items()},
-        missing=_missing(roles, scored, not_compared, preferred),
+        missing=_missing(roles, scored, not_compared, preferred) | dict(recorded.not_measured),
         flags=tuple(_flags(preferred, groups, roles)),
         notes=tuple(_notes(preferred, num_elsewhere, len(unknown), strangers, roles)),
     )
