@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import audit_cli, collect_cli, discover, evaluate_cli, prompts_cli, serve_cli
+from epigone import audit_cli, collect_cli, discover, evaluate_cli, judge_cli, prompts_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -310,6 +310,7 @@ prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
 collect = app.command()(collect_cli.collect)
 evaluate = app.command()(evaluate_cli.evaluate)
+judge = app.command()(judge_cli.judge)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 

@@ -235,6 +235,44 @@ class Judge(Protocol):
         ...
 
 
+class Shown(NamedTuple):
+    """A prompt and two answers in the order of showing; `reference` is a right answer, where one is known."""
+
+    asked: str
+    first: str
+    second: str
+    reference: str = ""
+
+
+class Marks(NamedTuple):
+    """What a judge's replies say of the two: which is better by one criterion, and marks, where it gave some."""
+
+    verdict: str
+    """first, second or tie."""
+    scores: tuple[float, float] | None = None
+
+
+@runtime_checkable
+class AskedJudge(Protocol):
+    """A judge that is a language model: what it is asked of two answers, and what its replies say. Pure."""
+
+    sees_both: ClassVar[bool]
+    """Whether it is shown both answers at once, so that both orders must be tried."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest reply."""
+        ...
+
+    def questions(self, shown: Shown) -> list[tuple[Message, ...]]:
+        """Conversations to ask; each ends in a user turn. Raises SpecError where it needs a reference and has none."""
+        ...
+
+    def read(self, replies: Sequence[str]) -> dict[str, Marks | None]:
+        """By criterion ("" where there is one alone), what the replies say; None for what cannot be read."""
+        ...
+
+
 class Piece(NamedTuple):
     """A stretch of what a chat template writes: text, or one control token by its name (`<|end|>`)."""
 
