@@ -250,6 +250,24 @@ def test_the_json_object_is_finite_and_names_what_is_missing(findings: AuditFind
     assert "authoritative tone" in found["missing"]
 
 
+def test_a_judge_of_tone_fills_the_row_of_table_2() -> None:
+    """S is called authoritative on 45 of 60 prompts, the teacher on all; each answer is marked by itself."""
+    marks = [
+        Judgment(str(n), "S", "T", "tie" if n % 4 else "b", "J", "a", panel="J", criterion="authoritative tone")
+        for n in range(NUM_PROMPTS)
+    ]
+    marked = [replace(j, scores=(1.0, 1.0) if j.verdict == "tie" else (0.0, 1.0)) for j in marks]
+    found = build_audit(
+        Recorded(models(), [*judgments(), *marked], sheets()), title="", study_id="", minimum_coverage=0.8
+    )
+    assert "authoritative tone" not in found.missing
+    tones = {name: found.estimate(name, "level", "authoritative tone") for name in ("T", "S", "B")}
+    assert tones["T"] is not None and tones["T"].value == 1.0
+    assert tones["S"] is not None and tones["S"].value == 0.75 and tones["S"].low > 0.6
+    assert tones["B"] is None
+    assert found.rates["S"].value == audited().rates["S"].value  # tone is no preference
+
+
 def test_equal_recordings_give_equal_findings(findings: AuditFindings) -> None:
     assert audited() == findings
 

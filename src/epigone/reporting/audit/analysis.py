@@ -6,8 +6,11 @@ In: recorded models, judgments, score sheets. Out: AuditFindings. Nothing here r
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from epigone.errors import SpecError
 from epigone.metrics.bradley_terry import FEW_CLUSTERS
+from epigone.metrics.intervals import estimate
 from epigone.records import Generation, Judgment, ScoreSheet
 from epigone.reporting.audit.alignment import Aligned, RecordedModel, align, matched_judgments
 from epigone.reporting.audit.contrasts import contrasts, rate_contrasts
@@ -26,6 +29,7 @@ from epigone.reporting.audit.preferences import (
 )
 from epigone.reporting.audit.standings import Standing, Styled, capability, styled
 from epigone.reporting.audit.verdicts import Roles, verdict
+from epigone.reporting.audit.wording import TONE
 from epigone.reporting.wording import plural
 
 NO_SCORES = "no scores were given; import them with --scores"
@@ -72,7 +76,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
         ceiling_is=roles.ceiling_is,
         num_prompts=len(aligned.prompts),
         models=tuple(_audited(m, aligned) for m in recorded.models),
-        measured=tuple(_measured(standings, style)),
+        measured=(*_measured(standings, style), *_tones(judgments)),
         floors={s.metric: s.floor.estimate() for s in style.standings if s.floor},
         contrasts=(*tested, *rate_contrasts(preferred.rate_draws, roles)),
         direct=preferred.direct,
@@ -87,7 +91,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
         rates=dict(preferred.rates),
         rate_sources=dict(preferred.rate_sources),
         style_parts={name: {part: d.estimate() for part, d in parts.items()} for name, parts in style.parts.items()},
-        missing=_missing(roles, scored, not_compared, preferred) | dict(recorded.not_measured),
+        missing=_missing(roles, scored, not_compared, preferred, judgments) | dict(recorded.not_measured),
         flags=tuple(_flags(preferred, groups, roles)),
         notes=tuple(_notes(preferred, num_elsewhere, len(unknown), strangers, roles)),
     )
@@ -159,8 +163,23 @@ def _measured(standings: Sequence[Standing], style: Styled) -> Iterator[Measured
             yield Measured(model, "level", name, draws.estimate())
 
 
+def _tones(judgments: Sequence[Judgment]) -> Iterator[Measured]:
+    """The share of each model's answers that a judge of tone called authoritative, the mean of its looks by prompt."""
+    marks: dict[str, dict[str, list[float]]] = {}
+    for judgment in judgments:
+        if judgment.criterion == TONE and judgment.scores is not None:
+            for model, mark in zip((judgment.a, judgment.b), judgment.scores, strict=True):
+                marks.setdefault(model, {}).setdefault(judgment.prompt_id, []).append(mark)
+    for model, by_prompt in marks.items():
+        yield Measured(model, "level", TONE, estimate([np.array([float(np.mean(m)) for m in by_prompt.values()])]))
+
+
 def _missing(
-    roles: Roles, scored: Sequence[Standing], not_compared: Mapping[str, str], preferred: Preferences
+    roles: Roles,
+    scored: Sequence[Standing],
+    not_compared: Mapping[str, str],
+    preferred: Preferences,
+    judgments: Sequence[Judgment],
 ) -> dict[str, str]:
     found = dict(not_compared) | dict(preferred.missing)
     if not scored:
@@ -176,7 +195,8 @@ def _missing(
         found["direct preference at equal style"] = (
             f"{', '.join(few)}: {MIN_CONTROLLED} judged prompts or more are needed"
         )
-    found["authoritative tone"] = "it needs a judge who reads tone"
+    if not any(_tones(judgments)):
+        found[TONE] = "it needs a judge who reads tone (epigone judge --by tone)"
     return dict(sorted(found.items()))
 
 

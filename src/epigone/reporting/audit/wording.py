@@ -7,6 +7,8 @@ from epigone.metrics.likeness import FIRST_LOOK, OTHER_DEFINITIONS, TABLE_2
 from epigone.reporting.audit.standings import LESS_IS_BETTER
 from epigone.reporting.wording import Metric
 
+TONE = "authoritative tone"
+"""The criterion of judgments that mark each answer by its tone, 0 or 1."""
 METRICS: dict[str, Metric] = {
     "list": Metric("If the teacher outputs a list, do we?", title="List where the teacher lists"),
     "summary": Metric("If the teacher outputs a summary paragraph, do we?", title="Summary where the teacher does"),
@@ -38,6 +40,7 @@ LEVELS: dict[str, Metric] = {
     "self_identification": Metric("Say they are an AI"),
     "sentence_length": Metric("Words per sentence", "number"),
     "vocabulary": Metric("Variety of words (MATTR)", "number"),
+    TONE: Metric("In an authoritative tone, says a judge"),
 }
 STYLE_ORDER = (*TABLE_2, "distance", "told_apart", *FIRST_LOOK, *OTHER_DEFINITIONS)
 
