@@ -16,12 +16,15 @@ from epigone.spec import Component, Input
 
 SERVERS = ("http://", "https://")
 HUB = "hf://"
+NESTED = {"toxicity": "", "backends": "path"}
+"""Folders whose components may be an option's value, FOLDER/NAME or FOLDER/NAME:VALUE, and what VALUE is then."""
 
 
 def component(folder: str, text: str, *, first: str = "") -> Component:
     """The component with its options. Raises SpecError with what there is.
 
-    A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME is a component. With
+    A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME and FOLDER/NAME:VALUE
+    are components. With
     `first`, a value without an option's name is that of this option, and a value that is a file or folder is read by
     content: it becomes an Input.
     """
@@ -60,8 +63,8 @@ def backend_of(text: str, model: str = "") -> Component | None:
 
 def _value(text: str, *, files: bool = False) -> object:
     folder, slash, name = text.partition("/")
-    if slash and folder in ("toxicity", "backends") and name:
-        return Component.of(folder, name)
+    if slash and folder in NESTED and name:
+        return component(folder, name, first=NESTED[folder])
     if files and Path(text).exists():
         return Input(text)
     try:
