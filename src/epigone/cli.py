@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import collect_cli, discover, prompts_cli, serve_cli
+from epigone import collect_cli, discover, prompts_cli, rate_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -351,6 +351,8 @@ select = app.command()(prompts_cli.select)
 collect = app.command()(collect_cli.collect)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
+rate = app.command()(rate_cli.rate)
+crowd = app.command()(rate_cli.crowd)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--fail-if"),

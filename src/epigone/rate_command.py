@@ -1,0 +1,168 @@
+"""What `epigone rate` does: people compare answers in a web application; their votes become judgments or a release.
+
+In: answers, a database, rules. Out: a server that runs until it is stopped; or, by --export, a judgments artifact, and
+by --release a folder that can be published. SIGTERM or Ctrl-C lets what runs finish and refuses what is new.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import uvicorn
+from rich.console import Console
+
+from epigone.commands import build
+from epigone.errors import SpecError
+from epigone.rating import koala
+from epigone.rating.app import RatingApp
+from epigone.rating.campaign import Campaign, add_codes, found, founded
+from epigone.rating.database import opened
+from epigone.rating.pairs import Pair, only_of, pairs_of, read_known
+from epigone.rating.ratings import ratings_of
+from epigone.rating.rules import Rules
+from epigone.recordings.load import only_model, read_answers
+from epigone.records import Drop, Generation
+from epigone.spec import Input
+from epigone.stages.rate import Rate
+from epigone.store import write_json
+from epigone.studies.audit import named_path
+
+KEY, OPEN_CODE = "EPIGONE_RATE_KEY", "EPIGONE_RATE_CODE"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GRACE_SECONDS = 20
+FEWEST_KEY_CHARS = 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was given on the command line. `rules` holds only the options that were given."""
+
+    answers: Sequence[str]
+    database: str
+    rules: Mapping[str, object] = field(default_factory=dict)
+    every_pair: bool = False
+    checks: Path | None = None
+    only: Path | None = None
+    codes: int = 0
+
+
+def run_rate(wanted: Wanted, *, host: str = "127.0.0.1", port: int = 8080, quiet: bool = False) -> None:
+    """Serve until a signal comes; the address and the personal links are told on standard error.
+
+    Raises SpecError for a port that is taken, a key that is too short, and a rating that nobody could join.
+    """
+    key, open_code = os.environ.get(KEY, ""), os.environ.get(OPEN_CODE, "")
+    if key and len(key) < FEWEST_KEY_CHARS:
+        raise SpecError(f"{KEY} has {len(key)} characters; give {FEWEST_KEY_CHARS} or more, or leave it unset")
+    campaign = opened_campaign(wanted, Console(stderr=True, quiet=quiet))
+    codes = add_codes(campaign.database, wanted.codes)
+    if not codes and not open_code:
+        raise SpecError(f"nobody could join: ask for personal links with --codes N, or set {OPEN_CODE} to an open code")
+    listening = _listening(host, port)
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    _tell(campaign, address, codes, key=key, open_code=open_code, host=host)
+    app = RatingApp(campaign, open_code, key).app()
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        campaign.database.close()
+
+
+def opened_campaign(wanted: Wanted, console: Console) -> Campaign:
+    """The rating: put into the database where answers are given, else the one that is there. Raises EpigoneError."""
+    database = opened(wanted.database)
+    if not wanted.answers:
+        campaign = found(database)
+        given = replace(campaign.rules, **dict(wanted.rules))  # pyright: ignore[reportArgumentType]
+        if given != campaign.rules:
+            raise SpecError(f"{wanted.database}: its rating runs with other options; leave out {', '.join(wanted.rules)}")
+        return campaign
+    pairs, drops = compared(wanted)
+    rules = Rules(**dict(wanted.rules))  # pyright: ignore[reportArgumentType]
+    campaign = founded(database, pairs, read_known(wanted.checks), rules)
+    reasons = [drop.reason for drop in drops]
+    told = ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons))
+    masked = sum(pair.num_masked for pair in pairs)
+    console.print(f"{len(pairs)} comparisons, {rules.num_raters} raters each; left out: {told or 'none'}", soft_wrap=True)
+    console.print(f"names hidden in {masked} places of the answers", soft_wrap=True)
+    return campaign
+
+
+def compared(wanted: Wanted) -> tuple[list[Pair], list[Drop]]:
+    """The pairs of the answers that were given, and what could not be compared."""
+    answers = read_models(wanted.answers)
+    if len(answers) < 2:
+        raise SpecError(f"{', '.join(answers)}: one model's answers; give those of two models or more")
+    pairs, drops = pairs_of(answers, every_pair=wanted.every_pair)
+    if wanted.only is None:
+        return pairs, drops
+    prompts = [prompt.messages[-1].content for prompt in koala.read_prompts(wanted.only)]
+    kept, more = only_of(pairs, prompts, str(wanted.only))
+    return kept, drops + more
+
+
+def read_models(sources: Sequence[str]) -> dict[str, list[Generation]]:
+    """Answers by model. NAME=PATH names a file's model, or which of several is meant. Raises EpigoneError."""
+    answers: dict[str, list[Generation]] = {}
+    for source in sources:
+        name, path = named_path(source)
+        rows = read_answers(path).rows
+        if name:
+            names = {row.model for row in rows}
+            rows = tuple(replace(r, model=name) for r in only_model(rows, name if name in names else "", name, path))
+        for row in rows:
+            if row.model in answers and answers[row.model][0] not in rows and not name:
+                raise SpecError(f"{path}: {row.model} was given already; write NAME=PATH to tell the two apart")
+            answers.setdefault(row.model, []).append(row)
+    return answers
+
+
+def run_export(wanted: Wanted, root: Path, *, name: str, flagged: bool, quiet: bool) -> dict[str, object]:
+    """The votes so far as a judgments artifact; the same votes are the same artifact."""
+    console = Console(stderr=True, quiet=quiet)
+    campaign = opened_campaign(wanted, console)
+    source = snapshot(campaign, root / "ratings" / f"{name}.json")
+    folder = build(Rate(Input(str(source)), name, leave_out_flagged=flagged), root, console)
+    console.print(f"{folder}", highlight=False, soft_wrap=True)
+    return {"artifact": str(folder)}
+
+
+def snapshot(campaign: Campaign, path: Path) -> Path:
+    """Everything that leaves the database, in a file."""
+    write_json(path, asdict(ratings_of(campaign)))
+    return path
+
+
+def text_of(path: Path | None) -> str | None:
+    """A file's text; None without a file. Raises SpecError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8") if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}; give a file of Markdown in UTF-8") from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise SpecError(f"cannot listen on {host}:{port}: {error.strerror}; name another --port, or 0") from error
+    return listening
+
+
+def _tell(
+    campaign: Campaign, address: str, codes: Sequence[str], *, key: str, open_code: str, host: str
+) -> None:
+    lines = [f"personal link {address}/join/{code}" for code in codes]
+    lines += [f"open link {address}/join/{open_code}"] if open_code else []
+    lines += [f"dashboard {address}/dashboard" if key else f"no dashboard: set {KEY} to have one"]
+    if host not in LOOPBACK:
+        lines += ["pages go over plain HTTP: put a proxy with HTTPS before them"]
+    lines += [f"rating at {address}"]
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()

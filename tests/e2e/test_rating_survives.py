@@ -1,0 +1,219 @@
+"""Many raters while the server is killed again and again: every acknowledged vote is there once, nobody rates twice.
+
+The clients follow the pages' own forms and send a request again, the same, until it is answered. The database is read
+here by plain SQL, not by the application. On SQLite, and on a PostgreSQL that the test starts itself.
+"""
+
+import asyncio
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import sqlalchemy
+
+from rating_cases import KEY, OPEN_CODE, Rater, Server, free_port, write_answers
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def binary(name: str) -> str:
+    found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), "")
+    if not found:
+        pytest.skip(f"no PostgreSQL here: {name} is not on PATH")
+    return found
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URL of a cluster of its own, run by somebody who is not root."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: epigone[postgres]")
+    initdb, server = binary("initdb"), binary("postgres")
+    who: dict[str, object] = {}
+    folder = Path(tempfile.mkdtemp(prefix="epigone-pg-"))
+    if os.geteuid() == 0:
+        user = next((u for u in ("postgres", "nobody") if any(entry.pw_name == u for entry in pwd.getpwall())), "")
+        if not user:
+            pytest.skip("PostgreSQL does not run as root, and there is nobody else here")
+        who = {"user": user}
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    port, data = free_port(), folder / "data"
+    try:
+        told = {"cwd": folder, "capture_output": True, "text": True, **who}
+        made = subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "epigone", "-E", "UTF8"], **told)
+        assert made.returncode == 0, made.stderr
+        options = ["-D", data, "-p", str(port), "-c", f"unix_socket_directories={folder}", "-c", "listen_addresses=127.0.0.1"]
+        running = subprocess.Popen([server, *options], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **who)
+        url = f"postgresql://epigone@127.0.0.1:{port}/postgres"
+        try:
+            wait_for(url)
+            yield url
+        finally:
+            running.terminate()
+            running.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(url: str) -> None:
+    import time
+
+    import psycopg
+
+    for _ in range(100):
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+    raise AssertionError("PostgreSQL does not answer")
+
+
+def made_database(url: str, name: str) -> str:
+    """A new database in the cluster."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return url.rpartition("/")[0] + "/" + name
+
+
+def rows_of(where: str, query: str) -> list[tuple]:
+    url = where.replace("postgresql://", "postgresql+psycopg://") if "://" in where else f"sqlite:///{where}"
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(sqlalchemy.text(query))]
+    engine.dispose()
+    return found
+
+
+def check(where: str, clients: list[Rater], num_pairs: int) -> None:
+    """Every acknowledged vote is there once, as it was given; a comparison has three raters, all different."""
+    seats = rows_of(where, "select ticket, verdict, first, kind, pair_id, rater_id, voted_at from seats")
+    stored = {ticket: (verdict, first) for ticket, verdict, first, _, _, _, voted_at in seats if voted_at is not None}
+    taken_back = {ticket for (ticket,) in rows_of(where, "select ticket from withdrawn")}
+    assert len(stored) == sum(voted_at is not None for *_, voted_at in seats)
+    assert not stored.keys() & taken_back
+    acknowledged = {ticket: choice for client in clients for ticket, choice in client.acknowledged.items()}
+    unsure = {ticket for client in clients for ticket in client.unsure}
+    assert len(acknowledged) == sum(len(client.acknowledged) for client in clients) > num_pairs
+    for ticket, choice in acknowledged.items():
+        if ticket in taken_back:
+            assert ticket in unsure, "taken back, and nobody asked for it"
+            continue
+        verdict, first = stored[ticket]
+        assert verdict == {"A": first, "B": "b" if first == "a" else "a", "equal": "tie"}[choice]
+    per_pair = Counter((pair, rater) for _, _, _, kind, pair, rater, at in seats if kind == "comparison" and at)
+    assert set(per_pair.values()) == {1}, "one rater twice"
+    assert Counter(pair for pair, _ in per_pair) == {pair: 3 for pair, _ in per_pair}
+    assert len({pair for pair, _ in per_pair}) == num_pairs
+
+
+async def browsed(server: Server, rater: int, num_votes: int) -> Rater:
+    """A real browser that votes by the page's own buttons; a page that does not come is asked for again."""
+    from playwright.async_api import Error, async_playwright
+
+    seen = Rater(server.address, rater)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = await browser.new_page()
+
+        async def gone_to(path: str) -> None:
+            for _ in range(200):
+                try:
+                    await page.goto(server.address + path)
+                    return
+                except Error:
+                    await asyncio.sleep(0.2)
+
+        await gone_to(f"/join/{OPEN_CODE}")
+        while "/join" in page.url:
+            await page.select_option("#domain", "teaching")
+            await page.check("input[name=consent]")
+            try:
+                await page.click("button")
+            except Error:
+                pass
+            if not page.url.endswith("/rate"):
+                await asyncio.sleep(0.2)
+                await gone_to(f"/join/{OPEN_CODE}")
+        while len(seen.acknowledged) < num_votes:
+            if page.url.startswith("chrome-error") or not await page.query_selector("#ballot"):
+                if await page.query_selector("h1") and "Thank you" in await page.inner_text("h1"):
+                    break
+                await asyncio.sleep(0.2)
+                await gone_to("/rate")
+                continue
+            ticket = await page.get_attribute("#ballot input[name=ticket]", "value")
+            choice = ("A", "B", "equal")[(rater + len(seen.acknowledged)) % 3]
+            try:
+                await page.check(f"input[name=verdict][value={choice}]")
+                async with page.expect_navigation(timeout=20_000):
+                    await page.click(".choice button")
+            except Error:
+                await gone_to("/rate")
+                continue  # whether it was counted is not known here: the same seat comes again if it was not
+            if "/rate" in page.url and not page.url.startswith("chrome-error") and "note=" not in page.url:
+                seen.acknowledged[str(ticket)] = choice
+        await browser.close()
+    return seen
+
+
+async def rated(server: Server, num_clients: int, num_browsers: int, num_kills: int, seconds: float) -> list[Rater]:
+    """All raters to the end, while the server is killed and started again at its address."""
+    clients = [Rater(server.address, seed) for seed in range(num_clients)]
+
+    async def one(client: Rater) -> None:
+        async with httpx2.AsyncClient() as session:
+            await client.run(session)
+
+    async def killing() -> None:
+        for _ in range(num_kills):
+            await asyncio.sleep(seconds)
+            server.kill()
+            await asyncio.to_thread(server.start)
+
+    browsers = [browsed(server, number, 4) for number in range(num_browsers)]
+    found = await asyncio.gather(*browsers, killing(), *map(one, clients))
+    return clients + [seen for seen in found if isinstance(seen, Rater)]
+
+
+def run(folder: Path, where: str, *, num_pairs: int, clients: int, browsers: int, kills: int, seconds: float) -> None:
+    server = Server(write_answers(folder, num_pairs), where, ("--lease-minutes", "0.5", "--repeat-every", "7"))
+    server.start()
+    try:
+        found = asyncio.run(rated(server, clients, browsers, kills, seconds))
+        check(where, found, num_pairs)
+        with httpx2.Client() as client:
+            assert client.post(f"{server.address}/dashboard", data={"key": KEY}).status_code == 303
+            assert f"{3 * num_pairs} of {3 * num_pairs} ratings (100 %)" in client.get(f"{server.address}/dashboard").text
+    finally:
+        server.stop()
+
+
+def test_eight_raters_and_two_kills(tmp_path: Path) -> None:
+    run(tmp_path, str(tmp_path / "r.db"), num_pairs=12, clients=8, browsers=0, kills=2, seconds=0.4)
+
+
+def test_eight_raters_and_two_kills_on_postgresql(tmp_path: Path, postgres: str) -> None:
+    where = made_database(postgres, "short")
+    run(tmp_path, where, num_pairs=12, clients=8, browsers=0, kills=2, seconds=0.4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", ["sqlite", "postgresql"])
+def test_sixty_raters_and_five_kills(tmp_path: Path, request: pytest.FixtureRequest, on: str) -> None:
+    pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no Chromium on PATH to rate with")
+    where = str(tmp_path / "r.db") if on == "sqlite" else made_database(request.getfixturevalue("postgres"), "long")
+    run(tmp_path, where, num_pairs=300, clients=57, browsers=3, kills=5, seconds=3)
