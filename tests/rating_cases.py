@@ -1,5 +1,6 @@
 """A rating server in a process of its own, made-up answers for it, and clients that follow the forms of its pages."""
 
+import asyncio
 import json
 import os
 import random
@@ -13,6 +14,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx2
+from starlette.types import ASGIApp
+
+from epigone.rating import raters
+from epigone.rating.campaign import Campaign, founded
+from epigone.rating.database import opened
+from epigone.rating.pairs import pairs_of, read_known
+from epigone.rating.rules import Rules
+from epigone.rating_sources import read_models
 
 KEY, OPEN_CODE = "a-long-key", "open-house"
 TOPICS = ("bread", "bridges", "chess", "clouds", "gardens", "honey", "maps", "rivers", "sleep", "stars")
@@ -172,8 +181,6 @@ class Rater:
         return response.headers["location"]
 
     async def _sent(self, client: httpx2.AsyncClient, method: str, path: str, **more: object) -> httpx2.Response:
-        import asyncio
-
         for _ in range(400):
             try:
                 response = await client.request(method, self.address + path, timeout=60, **more)
@@ -183,3 +190,26 @@ class Rater:
             assert response.status_code < 500, response.text[-400:]
             return response
         raise AssertionError(f"{method} {path} was never answered")
+
+
+def made_campaign(folder: Path, num_prompts: int = 6, *, database: str = "", **rules: object) -> Campaign:
+    """A campaign of made-up answers, here and not behind a server."""
+    answers = read_models([str(path) for path in write_answers(folder, num_prompts)])
+    pairs, _ = pairs_of(answers)
+    opened_one = opened(database or str(folder / "rating.db"))
+    return founded(opened_one, pairs, read_known(), Rules(**rules))
+
+
+def people(campaign: Campaign, num_raters: int) -> list[str]:
+    """Raters who have joined."""
+    return [raters.join(campaign.database, f"someone {n}", "teaching", 0.0) for n in range(num_raters)]
+
+
+def asked(app: ASGIApp, method: str, path: str, **more: object) -> httpx2.Response:
+    """One request to an application in this process."""
+
+    async def ask() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://rate.test") as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(ask())

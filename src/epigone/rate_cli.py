@@ -22,25 +22,37 @@ Checks = Annotated[Path | None, typer.Option(help="Practice items and attention 
 def rate(
     answers: Answers = None,
     *,
-    database: Annotated[str, typer.Option(help="A file, made where it is not there, or postgresql://...")] = "rating.db",
+    database: Annotated[
+        str, typer.Option(help="A file, made where it is not there, or postgresql://...")
+    ] = "rating.db",
     raters: Annotated[int | None, typer.Option(help="Different raters of every comparison (3).")] = None,
     codes: Annotated[int, typer.Option(help="Personal links to have, each for one rater.", min=0)] = 0,
     most: Annotated[int | None, typer.Option(help="Comparisons that one rater gets at most (0: all).")] = None,
     lease_minutes: Annotated[float | None, typer.Option(help="How long one is kept for a rater (30).")] = None,
-    attention_every: Annotated[int | None, typer.Option(help="Comparisons to an attention check (10; 0: none).")] = None,
+    attention_every: Annotated[
+        int | None, typer.Option(help="Comparisons to an attention check (10; 0: none).")
+    ] = None,
     repeat_every: Annotated[int | None, typer.Option(help="Comparisons to a repeated one (15; 0: none).")] = None,
     practice: Annotated[bool | None, typer.Option(help="Practice items first.")] = None,
     instructions: Annotated[Path | None, typer.Option(help="Markdown in place of our instructions.")] = None,
     consent: Annotated[Path | None, typer.Option(help="Markdown in place of our consent.")] = None,
-    completion_code: Annotated[str | None, typer.Option(help="Shown at the end: what a crowd platform asks for.")] = None,
+    completion_code: Annotated[
+        str | None, typer.Option(help="Shown at the end: what a crowd platform asks for.")
+    ] = None,
     only: Only = None,
     every_pair: EveryPair = False,
     checks: Checks = None,
     host: Annotated[str, typer.Option(help="Where to listen; loopback alone unless named.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Where to listen; 0: any free port.", min=0, max=65535)] = 8080,
     export: Annotated[bool, typer.Option("--export", help="Serve nothing: the votes as a judgments artifact.")] = False,
-    release: Annotated[Path | None, typer.Option(help="Serve nothing: an anonymous dataset in this new folder.")] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="Serve nothing: an anonymous dataset in this new folder.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of a release, e.g. cc-by-4.0.")] = "",
+    prolific: Annotated[
+        Path | None,
+        typer.Option(help="Prolific's export: whoever withdrew or was rejected is left out of what leaves."),
+    ] = None,
     without_flagged: Annotated[
         bool, typer.Option("--without-flagged", help="Of --export: leave flagged raters out.")
     ] = False,
@@ -50,6 +62,7 @@ def rate(
 ) -> None:
     """Have people compare answers blind, in a browser (dashboard: EPIGONE_RATE_KEY; open link: EPIGONE_RATE_CODE)."""
     command = discover.load("epigone.rate_command")
+    sources = command.Sources(answers or [], every_pair, only, checks)
     given = {
         "num_raters": raters,
         "most_per_rater": most,
@@ -62,11 +75,14 @@ def rate(
         "completion_code": completion_code,
     }
     rules = {key: value for key, value in given.items() if value is not None}
-    wanted = command.Wanted(answers or [], database, rules, every_pair, checks, only, codes)
+    wanted = command.Wanted(sources, database, rules, codes)
     if export:
-        told(command.run_export(wanted, root, name=name, flagged=without_flagged, quiet=as_json), as_json)
+        options = {"name": name, "without_flagged": without_flagged, "prolific": prolific}
+        told(command.run_export(wanted, root, **options, quiet=as_json), as_json)
     elif release is not None:
-        told(command.run_release(wanted, release, licence=licence, quiet=as_json), as_json)
+        told(
+            command.run_release(wanted, release, name=name, licence=licence, prolific=prolific, quiet=as_json), as_json
+        )
     else:
         command.run_rate(wanted, host=host, port=port, quiet=as_json)
 
@@ -95,9 +111,9 @@ def crowd(
     """Ready files for Mechanical Turk or Prolific with the paper's settings, and look through what comes back."""
     command = discover.load("epigone.crowd_command")
     if review is not None:
-        limits = {"database": database, "fewest_seconds": fewest_seconds, "checks": checks}
+        limits = {"database": database, "fewest_seconds": fewest_seconds}
         told(command.run_review(review, platform, out, **limits, quiet=as_json), as_json)
         return
     offer = {"platform": platform, "seconds": seconds, "hourly_usd": hourly_usd, "num_raters": raters, "fee_share": fee}
-    wanted = command.Wanted(answers or [], offer, every_pair, checks, only, most, url, completion_code)
+    wanted = command.Wanted(command.Sources(answers or [], every_pair, only, checks), offer, most, url, completion_code)
     told(command.run_crowd(wanted, out, dry_run=dry_run, quiet=as_json), as_json)

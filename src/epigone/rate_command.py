@@ -16,20 +16,20 @@ from rich.console import Console
 
 from epigone.commands import build
 from epigone.errors import SpecError
-from epigone.rating import koala
 from epigone.rating.app import RatingApp
 from epigone.rating.campaign import Campaign, add_codes, found, founded
 from epigone.rating.database import opened
-from epigone.rating.pairs import Pair, only_of, pairs_of, read_known
-from epigone.rating.ratings import ratings_of
+from epigone.rating.pairs import read_known
+from epigone.rating.prolific import WITHDREW, read_export
+from epigone.rating.ratings import Ratings, names_by_joining, ratings_of, without
+from epigone.rating.release import released
 from epigone.rating.rules import Rules
-from epigone.recordings.load import only_model, read_answers
-from epigone.records import Drop, Generation
+from epigone.rating_sources import Sources, compared, new_folder, text_of
 from epigone.spec import Input
 from epigone.stages.rate import Rate
-from epigone.store import write_json
-from epigone.studies.audit import named_path
+from epigone.store import write_json, write_text
 
+__all__ = ["Sources", "Wanted", "run_export", "run_rate", "run_release", "text_of"]
 KEY, OPEN_CODE = "EPIGONE_RATE_KEY", "EPIGONE_RATE_CODE"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 GRACE_SECONDS = 20
@@ -40,12 +40,9 @@ FEWEST_KEY_CHARS = 8
 class Wanted:
     """What was given on the command line. `rules` holds only the options that were given."""
 
-    answers: Sequence[str]
+    sources: Sources
     database: str
     rules: Mapping[str, object] = field(default_factory=dict)
-    every_pair: bool = False
-    checks: Path | None = None
-    only: Path | None = None
     codes: int = 0
 
 
@@ -75,74 +72,63 @@ def run_rate(wanted: Wanted, *, host: str = "127.0.0.1", port: int = 8080, quiet
 def opened_campaign(wanted: Wanted, console: Console) -> Campaign:
     """The rating: put into the database where answers are given, else the one that is there. Raises EpigoneError."""
     database = opened(wanted.database)
-    if not wanted.answers:
+    if not wanted.sources.answers:
         campaign = found(database)
         given = replace(campaign.rules, **dict(wanted.rules))  # pyright: ignore[reportArgumentType]
         if given != campaign.rules:
-            raise SpecError(f"{wanted.database}: its rating runs with other options; leave out {', '.join(wanted.rules)}")
+            raise SpecError(
+                f"{wanted.database}: its rating runs with other options; leave out {', '.join(wanted.rules)}"
+            )
         return campaign
-    pairs, drops = compared(wanted)
+    pairs, drops = compared(wanted.sources)
     rules = Rules(**dict(wanted.rules))  # pyright: ignore[reportArgumentType]
-    campaign = founded(database, pairs, read_known(wanted.checks), rules)
+    campaign = founded(database, pairs, read_known(wanted.sources.checks), rules)
     reasons = [drop.reason for drop in drops]
     told = ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons))
     masked = sum(pair.num_masked for pair in pairs)
-    console.print(f"{len(pairs)} comparisons, {rules.num_raters} raters each; left out: {told or 'none'}", soft_wrap=True)
+    console.print(
+        f"{len(pairs)} comparisons, {rules.num_raters} raters each; left out: {told or 'none'}", soft_wrap=True
+    )
     console.print(f"names hidden in {masked} places of the answers", soft_wrap=True)
     return campaign
 
 
-def compared(wanted: Wanted) -> tuple[list[Pair], list[Drop]]:
-    """The pairs of the answers that were given, and what could not be compared."""
-    answers = read_models(wanted.answers)
-    if len(answers) < 2:
-        raise SpecError(f"{', '.join(answers)}: one model's answers; give those of two models or more")
-    pairs, drops = pairs_of(answers, every_pair=wanted.every_pair)
-    if wanted.only is None:
-        return pairs, drops
-    prompts = [prompt.messages[-1].content for prompt in koala.read_prompts(wanted.only)]
-    kept, more = only_of(pairs, prompts, str(wanted.only))
-    return kept, drops + more
-
-
-def read_models(sources: Sequence[str]) -> dict[str, list[Generation]]:
-    """Answers by model. NAME=PATH names a file's model, or which of several is meant. Raises EpigoneError."""
-    answers: dict[str, list[Generation]] = {}
-    for source in sources:
-        name, path = named_path(source)
-        rows = read_answers(path).rows
-        if name:
-            names = {row.model for row in rows}
-            rows = tuple(replace(r, model=name) for r in only_model(rows, name if name in names else "", name, path))
-        for row in rows:
-            if row.model in answers and answers[row.model][0] not in rows and not name:
-                raise SpecError(f"{path}: {row.model} was given already; write NAME=PATH to tell the two apart")
-            answers.setdefault(row.model, []).append(row)
-    return answers
-
-
-def run_export(wanted: Wanted, root: Path, *, name: str, flagged: bool, quiet: bool) -> dict[str, object]:
+def run_export(
+    wanted: Wanted, root: Path, *, name: str, without_flagged: bool, prolific: Path | None, quiet: bool
+) -> dict[str, object]:
     """The votes so far as a judgments artifact; the same votes are the same artifact."""
     console = Console(stderr=True, quiet=quiet)
-    campaign = opened_campaign(wanted, console)
-    source = snapshot(campaign, root / "ratings" / f"{name}.json")
-    folder = build(Rate(Input(str(source)), name, leave_out_flagged=flagged), root, console)
+    source = root / "ratings" / f"{name}.json"
+    write_json(source, asdict(leaving(opened_campaign(wanted, console), prolific, console)))
+    folder = build(Rate(Input(str(source)), name, leave_out_flagged=without_flagged), root, console, 1)
     console.print(f"{folder}", highlight=False, soft_wrap=True)
     return {"artifact": str(folder)}
 
 
-def snapshot(campaign: Campaign, path: Path) -> Path:
-    """Everything that leaves the database, in a file."""
-    write_json(path, asdict(ratings_of(campaign)))
-    return path
+def run_release(
+    wanted: Wanted, out: Path, *, name: str, licence: str, prolific: Path | None, quiet: bool
+) -> dict[str, object]:
+    """The votes so far as an anonymous dataset with its card, in a new folder."""
+    console = Console(stderr=True, quiet=quiet)
+    campaign = opened_campaign(wanted, console)
+    files = released(leaving(campaign, prolific, console), campaign.comparisons, title=name, licence=licence)
+    new_folder(out)
+    for file, text in files.items():
+        write_text(out / file, text)
+    console.print(f"{', '.join(files)} in {out}", highlight=False, soft_wrap=True)
+    return {"release": str(out), "files": list(files)}
 
 
-def text_of(path: Path | None) -> str | None:
-    """A file's text; None without a file. Raises SpecError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8") if path else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}; give a file of Markdown in UTF-8") from error
+def leaving(campaign: Campaign, prolific: Path | None, console: Console) -> Ratings:
+    """Everything that leaves the database; without those who withdrew, where a platform's export tells."""
+    found = ratings_of(campaign)
+    if prolific is None:
+        return found
+    names = names_by_joining(campaign.database)
+    submissions = read_export(prolific, campaign.database.digest)
+    withdrew = {names[one.who] for one in submissions if one.status in WITHDREW and one.who in names}
+    console.print(f"{len(withdrew)} raters withdrew or were rejected; their ratings are left out", soft_wrap=True)
+    return without(found, withdrew)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -155,9 +141,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _tell(
-    campaign: Campaign, address: str, codes: Sequence[str], *, key: str, open_code: str, host: str
-) -> None:
+def _tell(campaign: Campaign, address: str, codes: Sequence[str], *, key: str, open_code: str, host: str) -> None:
     lines = [f"personal link {address}/join/{code}" for code in codes]
     lines += [f"open link {address}/join/{open_code}"] if open_code else []
     lines += [f"dashboard {address}/dashboard" if key else f"no dashboard: set {KEY} to have one"]

@@ -21,7 +21,9 @@ import sqlalchemy
 
 from rating_cases import KEY, OPEN_CODE, Rater, Server, free_port, write_answers
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -51,8 +53,19 @@ def postgres() -> Iterator[str]:
         told = {"cwd": folder, "capture_output": True, "text": True, **who}
         made = subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "epigone", "-E", "UTF8"], **told)
         assert made.returncode == 0, made.stderr
-        options = ["-D", data, "-p", str(port), "-c", f"unix_socket_directories={folder}", "-c", "listen_addresses=127.0.0.1"]
-        running = subprocess.Popen([server, *options], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **who)
+        options = [
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-c",
+            f"unix_socket_directories={folder}",
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]
+        running = subprocess.Popen(
+            [server, *options], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **who
+        )
         url = f"postgresql://epigone@127.0.0.1:{port}/postgres"
         try:
             wait_for(url)
@@ -120,52 +133,68 @@ def check(where: str, clients: list[Rater], num_pairs: int) -> None:
 
 async def browsed(server: Server, rater: int, num_votes: int) -> Rater:
     """A real browser that votes by the page's own buttons; a page that does not come is asked for again."""
-    from playwright.async_api import Error, async_playwright
+    from playwright.async_api import async_playwright
 
     seen = Rater(server.address, rater)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = await browser.new_page()
-
-        async def gone_to(path: str) -> None:
-            for _ in range(200):
-                try:
-                    await page.goto(server.address + path)
-                    return
-                except Error:
-                    await asyncio.sleep(0.2)
-
-        await gone_to(f"/join/{OPEN_CODE}")
-        while "/join" in page.url:
-            await page.select_option("#domain", "teaching")
-            await page.check("input[name=consent]")
-            try:
-                await page.click("button")
-            except Error:
-                pass
-            if not page.url.endswith("/rate"):
-                await asyncio.sleep(0.2)
-                await gone_to(f"/join/{OPEN_CODE}")
+        await gone_to(page, f"{server.address}/join/{OPEN_CODE}")
+        while not page.url.endswith("/rate"):
+            await joined(page, f"{server.address}/join/{OPEN_CODE}")
         while len(seen.acknowledged) < num_votes:
-            if page.url.startswith("chrome-error") or not await page.query_selector("#ballot"):
-                if await page.query_selector("h1") and "Thank you" in await page.inner_text("h1"):
-                    break
+            ballot = await page.query_selector("#ballot")
+            if ballot and not await voted(page, seen):
+                await gone_to(page, f"{server.address}/rate")  # counted or not: if not, the same seat comes again
+            elif not ballot and "Thank you" in await page.content():
+                break
+            elif not ballot:
                 await asyncio.sleep(0.2)
-                await gone_to("/rate")
-                continue
-            ticket = await page.get_attribute("#ballot input[name=ticket]", "value")
-            choice = ("A", "B", "equal")[(rater + len(seen.acknowledged)) % 3]
-            try:
-                await page.check(f"input[name=verdict][value={choice}]")
-                async with page.expect_navigation(timeout=20_000):
-                    await page.click(".choice button")
-            except Error:
-                await gone_to("/rate")
-                continue  # whether it was counted is not known here: the same seat comes again if it was not
-            if "/rate" in page.url and not page.url.startswith("chrome-error") and "note=" not in page.url:
-                seen.acknowledged[str(ticket)] = choice
+                await gone_to(page, f"{server.address}/rate")
         await browser.close()
     return seen
+
+
+async def gone_to(page, address: str) -> None:
+    from playwright.async_api import Error
+
+    for _ in range(200):
+        try:
+            await page.goto(address)
+            return
+        except Error:
+            await asyncio.sleep(0.2)
+
+
+async def joined(page, address: str) -> None:
+    from playwright.async_api import Error
+
+    try:
+        await page.select_option("#domain", "teaching", timeout=2000)
+        await page.check("input[name=consent]", timeout=2000)
+        async with page.expect_navigation(timeout=5000):
+            await page.click("button")
+    except Error:
+        await gone_to(page, address)
+
+
+async def voted(page, seen: Rater) -> bool:
+    """Whether the vote was acknowledged, by a page that came after it."""
+    from playwright.async_api import Error
+
+    ticket = await page.get_attribute("#ballot input[name=ticket]", "value")
+    choice = ("A", "B", "equal")[(seen.seed + len(seen.acknowledged)) % 3]
+    try:
+        await page.check(f"input[name=verdict][value={choice}]")
+        async with page.expect_navigation(timeout=20_000):
+            await page.click(".choice button")
+        came = await page.query_selector("h1")
+    except Error:
+        return False
+    if came is None or not page.url.startswith(f"{seen.address}/rate") or "note=" in page.url:
+        return False
+    seen.acknowledged[str(ticket)] = choice
+    return True
 
 
 async def rated(server: Server, num_clients: int, num_browsers: int, num_kills: int, seconds: float) -> list[Rater]:
@@ -182,7 +211,7 @@ async def rated(server: Server, num_clients: int, num_browsers: int, num_kills: 
             server.kill()
             await asyncio.to_thread(server.start)
 
-    browsers = [browsed(server, number, 4) for number in range(num_browsers)]
+    browsers = [browsed(server, number, 12) for number in range(num_browsers)]
     found = await asyncio.gather(*browsers, killing(), *map(one, clients))
     return clients + [seen for seen in found if isinstance(seen, Rater)]
 
@@ -195,7 +224,9 @@ def run(folder: Path, where: str, *, num_pairs: int, clients: int, browsers: int
         check(where, found, num_pairs)
         with httpx2.Client() as client:
             assert client.post(f"{server.address}/dashboard", data={"key": KEY}).status_code == 303
-            assert f"{3 * num_pairs} of {3 * num_pairs} ratings (100 %)" in client.get(f"{server.address}/dashboard").text
+            assert (
+                f"{3 * num_pairs} of {3 * num_pairs} ratings (100 %)" in client.get(f"{server.address}/dashboard").text
+            )
     finally:
         server.stop()
 

@@ -1,7 +1,7 @@
 """The application that raters use: join, read, compare, take the last answer back, finish.
 
-In: a campaign, the open code, the researcher's key. Out: an ASGI application. A vote is answered with a redirect once it
-is on the disk; the same form sent again is answered likewise and changes nothing.
+In: a campaign, the open code, the researcher's key. Out: an ASGI application. A vote is answered with a redirect once
+it is on the disk; the same form sent again is answered likewise and changes nothing.
 Source: arXiv 2305.15717, Figure 7.
 """
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from epigone.errors import DataError
+from epigone.rating.pairs import Pair
+from epigone.rating.ratings import Rating
 from epigone.records import Message, Prompt
 from epigone.rows import read_rows, text_field
 
@@ -28,3 +30,21 @@ def read_prompts(path: Path) -> list[Prompt]:
 def prompt_rows(prompts: Iterable[Prompt]) -> list[dict[str, str]]:
     """The same as rows. Of several turns, the last one stands for the prompt."""
     return [{"id": prompt.id, "prompt": prompt.messages[-1].content} for prompt in prompts]
+
+
+def rating_row(pair: Pair, rating: Rating, rater: str) -> dict[str, object]:
+    """One rating beside what was rated."""
+    return {
+        "id": pair.prompt_id,
+        "prompt": pair.asked,
+        "model_a": pair.a,
+        "response_a": pair.text_a,
+        "model_b": pair.b,
+        "response_b": pair.text_b,
+        "rating": rating.judgment.verdict,
+        "first": rating.judgment.first,
+        "rater": rater,
+        "strength": rating.strength,
+        "marks": list(rating.marks),
+        "seconds": rating.judgment.seconds,
+    }

@@ -88,7 +88,7 @@ def rater_lines(facts: Sequence[RaterFacts], judgments: Sequence[Judgment]) -> l
     found: list[RaterLine] = []
     for one in facts:
         known = quality.get(one.rater)
-        flag, reason = _missed(one) or ((known.flag, known.reason) if known else ("", ""))
+        flag, reason = missed_checks(one) or ((known.flag, known.reason) if known else ("", ""))
         timed = known.median_seconds if known else None
         found.append(RaterLine(one, known.agreement if known else None, timed, flag, reason))
     return found
@@ -109,7 +109,8 @@ def rate_lines(ratings: Sequence[Rating]) -> list[RateLine]:
     return found
 
 
-def _missed(facts: RaterFacts) -> tuple[str, str] | None:
+def missed_checks(facts: RaterFacts) -> tuple[str, str] | None:
+    """Flag and reason where a rater missed at least `FEWEST_ATTENTION` attention checks and half of them."""
     num_missed = facts.num_attention - facts.num_attention_right
     if num_missed < FEWEST_ATTENTION or 2 * num_missed < facts.num_attention:
         return None

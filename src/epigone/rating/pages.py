@@ -16,9 +16,9 @@ from epigone.rating.rules import Rules
 from epigone.rating.seats import Seat
 
 INSTRUCTIONS = """\
-You see an instruction and two responses to it. Choose the one that is **better overall**: is what it says right, does it
-do what was asked, is it clear? A long or tidy response is not better because of that. Where both are equally good, or
-equally bad, choose *equal*.
+You see an instruction and two responses to it. Choose the one that is **better overall**: is what it says right, does
+it do what was asked, is it clear? A long or tidy response is not better because of that. Where both are equally good,
+or equally bad, choose *equal*.
 
 Judge for yourself, without asking a chatbot. Look things up where you are not sure. You can stop at any time and go on
 later with the same link."""
@@ -76,5 +76,10 @@ def consent(rules: Rules) -> Markup:
 def _environment() -> Environment:
     loader = PackageLoader("epigone.rating", "templates")
     return Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )

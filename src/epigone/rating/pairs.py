@@ -49,9 +49,7 @@ class Pair:
         return "\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in self.messages)
 
 
-def pairs_of(
-    answers: Mapping[str, Sequence[Generation]], *, every_pair: bool = False
-) -> tuple[list[Pair], list[Drop]]:
+def pairs_of(answers: Mapping[str, Sequence[Generation]], *, every_pair: bool = False) -> tuple[list[Pair], list[Drop]]:
     """The first model beside each other one, or each beside each; prompts in the first's order.
 
     A prompt that one of the two left open, or whose text is not known, comes back as a Drop. Raises DataError where two

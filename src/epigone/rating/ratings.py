@@ -6,11 +6,11 @@ hashes; reasons that people wrote stay in the database.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import func, select
 
 from epigone.rating.campaign import Campaign
 from epigone.rating.database import RATERS, SEATS, WITHDRAWN, Database
@@ -78,10 +78,11 @@ def ratings_of(campaign: Campaign) -> Ratings:
     )
 
 
-def seat_rows(database: Database) -> Sequence[RowMapping]:
-    """Every vote that was given and not taken back, as the database holds it."""
+def seat_rows(database: Database) -> list[dict[str, Any]]:
+    """Every vote that was given and not taken back, by column, as the database holds it."""
+    given = select(SEATS).where(SEATS.c.voted_at.is_not(None)).order_by(SEATS.c.id)
     with database.reading() as connection:
-        return connection.execute(select(SEATS).where(SEATS.c.voted_at.is_not(None)).order_by(SEATS.c.id)).mappings().all()
+        return [{str(name): value for name, value in row.items()} for row in connection.execute(given).mappings()]
 
 
 def _people(database: Database) -> tuple[dict[str, str], dict[str, str]]:
@@ -119,7 +120,7 @@ def _facts(
 ) -> list[RaterFacts]:
     with campaign.database.reading() as connection:
         counted = select(WITHDRAWN.c.rater_id, func.count()).group_by(WITHDRAWN.c.rater_id)
-        num_withdrawn = {rater_id: count for rater_id, count in connection.execute(counted).tuples()}
+        num_withdrawn = {rater_id: count for rater_id, count in connection.execute(counted)}
     by_rater: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_rater[row["rater_id"]].append(row)
@@ -142,3 +143,19 @@ def _facts(
         if len(kinds) > (PRACTICE in kinds):  # practice alone is no rating
             found.append(facts)
     return sorted(found, key=lambda facts: facts.rater)
+
+
+def names_by_joining(database: Database) -> dict[str, str]:
+    """What a rater is called outside, by the hash that they joined with: how a platform's export is matched."""
+    with database.reading() as connection:
+        rows = connection.execute(select(RATERS.c.joined_by, RATERS.c.id)).all()
+    return {row.joined_by: database.name_of(row.id) for row in rows}
+
+
+def without(found: Ratings, left_out: Collection[str]) -> Ratings:
+    """The same without some raters, by name: who withdrew, for example."""
+    return replace(
+        found,
+        ratings=tuple(rating for rating in found.ratings if rating.judgment.rater not in left_out),
+        raters=tuple(facts for facts in found.raters if facts.rater not in left_out),
+    )

@@ -9,8 +9,9 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from epigone.rating.campaign import Campaign
@@ -87,17 +88,17 @@ def vote(database: Database, rater_id: str, ticket: str, ballot: Ballot, now: fl
 
 
 def withdraw(campaign: Campaign, rater_id: str, ticket: str, now: float) -> bool:
-    """Take the rater's last vote back and give the seat out again, to the same rater; False where it is not the last."""
+    """Take the rater's last vote back, so that the seat can be voted on again; False where it is not the last."""
     with campaign.database.writing() as connection:
         last = _last(connection, rater_id)
-        if last is None or last.ticket != ticket:
+        if last is None or last["ticket"] != ticket:
             return False
         emptied = {name: None for name in ("voted_at", "verdict", "strength", "reason", "marks", "read_seconds")}
         fresh = {**emptied, "ticket": _ticket(), **_lease(campaign, now)}
-        mine = and_(SEATS.c.id == last.id, SEATS.c.ticket == ticket, SEATS.c.voted_at.is_not(None))
+        mine = and_(SEATS.c.id == last["id"], SEATS.c.ticket == ticket, SEATS.c.voted_at.is_not(None))
         if not connection.execute(update(SEATS).where(mine).values(fresh)).rowcount:
             return False
-        row = {name: getattr(last, name) for name in ("ticket", "rater_id", "pair_id", "kind", "verdict", "voted_at")}
+        row = {name: last[name] for name in ("ticket", "rater_id", "pair_id", "kind", "verdict", "voted_at")}
         connection.execute(WITHDRAWN.insert().values(**row, withdrawn_at=now))
         return True
 
@@ -105,14 +106,14 @@ def withdraw(campaign: Campaign, rater_id: str, ticket: str, now: float) -> bool
 def last_ticket(connection: Connection, rater_id: str) -> str:
     """Of the rater's last vote, which may be taken back; empty where there is none."""
     last = _last(connection, rater_id)
-    return last.ticket if last else ""
+    return last["ticket"] if last else ""
 
 
 def done_by(connection: Connection, rater_id: str) -> dict[str, int]:
     """How many votes a rater has given, by kind."""
     mine = and_(SEATS.c.rater_id == rater_id, SEATS.c.voted_at.is_not(None))
     rows = connection.execute(select(SEATS.c.kind, func.count()).where(mine).group_by(SEATS.c.kind))
-    return {kind: count for kind, count in rows.tuples()}
+    return {kind: count for kind, count in rows}
 
 
 def voted(connection: Connection, rater_id: str, ticket: str) -> tuple[str, str] | None:
@@ -180,9 +181,7 @@ def _again(connection: Connection, campaign: Campaign, rater_id: str, now: float
     return _made(connection, campaign, rater_id, (row.pair_id, REPEAT, OTHER[row.first]), now) if row else None
 
 
-def _made(
-    connection: Connection, campaign: Campaign, rater_id: str, what: tuple[str, str, str], now: float
-) -> Seat:
+def _made(connection: Connection, campaign: Campaign, rater_id: str, what: tuple[str, str, str], now: float) -> Seat:
     """A seat that is this rater's alone: a known answer, or a repeated comparison."""
     pair_id, kind, first = what
     seat = Seat(_ticket(), pair_id, kind, first)
@@ -204,10 +203,11 @@ def _pairs_of(connection: Connection, rater_id: str, kind: str) -> list[str]:
     return list(connection.execute(select(SEATS.c.pair_id).where(mine)).scalars())
 
 
-def _last(connection: Connection, rater_id: str) -> Row[tuple[object, ...]] | None:
+def _last(connection: Connection, rater_id: str) -> dict[str, Any] | None:
     mine = and_(SEATS.c.rater_id == rater_id, SEATS.c.voted_at.is_not(None))
     newest = select(SEATS).where(mine).order_by(SEATS.c.voted_at.desc(), SEATS.c.id.desc()).limit(1)
-    return connection.execute(newest).first()
+    row = connection.execute(newest).mappings().first()
+    return {str(name): value for name, value in row.items()} if row else None
 
 
 def _lease(campaign: Campaign, now: float) -> Mapping[str, float]:

@@ -81,7 +81,13 @@ def one(fields: Mapping[str, list[str]], name: str) -> str:
 def set_cookie(response: Response, request: Request, name: str, value: str, *, days: int = 30) -> None:
     """Not readable by scripts, not sent along from other sites' forms, over HTTPS alone where the page came so."""
     response.set_cookie(
-        name, value, max_age=days * 86_400, path="/", httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        name,
+        value,
+        max_age=days * 86_400,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
     )
 
 
