@@ -205,11 +205,14 @@ def people(campaign: Campaign, num_raters: int) -> list[str]:
     return [raters.join(campaign.database, f"someone {n}", "teaching", 0.0) for n in range(num_raters)]
 
 
-def asked(app: ASGIApp, method: str, path: str, **more: object) -> httpx2.Response:
+def asked(
+    app: ASGIApp, method: str, path: str, *, cookies: dict[str, str] | None = None, **more: object
+) -> httpx2.Response:
     """One request to an application in this process."""
 
     async def ask() -> httpx2.Response:
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://rate.test") as client:
+        there = {"transport": httpx2.ASGITransport(app), "base_url": "http://rate.test", "cookies": cookies}
+        async with httpx2.AsyncClient(**there) as client:
             return await client.request(method, path, **more)
 
     return asyncio.run(ask())

@@ -61,7 +61,7 @@ def run_review(
     out: Path | None,
     *,
     database: str,
-    fewest_seconds: float,
+    fewest_seconds: float | int,
     quiet: bool,
 ) -> dict[str, object]:
     """What to accept of a platform's results, as files in a new folder; counts by reason. Raises EpigoneError.
@@ -111,13 +111,13 @@ def _told(offer: Offer, cost: Cost) -> str:
     )
 
 
-def _turk_review(results: Path, fewest_seconds: float) -> tuple[dict[str, str], dict[str, int]]:
+def _turk_review(results: Path, fewest_seconds: float | int) -> tuple[dict[str, str], dict[str, int]]:
     names, rows, decisions = turk.reviewed(results, fewest_seconds)
     counts = Counter("accepted" if decision.accepted else decision.reason for decision in decisions)
     return {"reviewed.csv": turk.as_csv(rows, names)}, dict(counts)
 
 
-def _prolific_review(results: Path, where: str, fewest_seconds: float) -> tuple[dict[str, str], dict[str, int]]:
+def _prolific_review(results: Path, where: str, fewest_seconds: float | int) -> tuple[dict[str, str], dict[str, int]]:
     campaign = found(opened(where))
     database = campaign.database
     by_name = {facts.rater: facts for facts in ratings_of(campaign).raters}
