@@ -20,10 +20,12 @@ from epigone.rating.database import opened
 from epigone.rating.offers import PLATFORMS, Cost, Offer, cost_of
 from epigone.rating.pairs import ATTENTION, Pair, read_known
 from epigone.rating.ratings import names_by_joining, ratings_of
+from epigone.rating.release import released
+from epigone.rating.turk_ratings import batch_ratings
 from epigone.rating_sources import Sources, compared, new_folder
 from epigone.store import write_text
 
-__all__ = ["Sources", "Wanted", "run_crowd", "run_review"]
+__all__ = ["Sources", "Wanted", "run_crowd", "run_release", "run_review"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,19 @@ def run_review(
         f"{', '.join(files)} in {out}: for {platform} alone, they name people", highlight=False, soft_wrap=True
     )
     return {"platform": platform, "counts": counts}
+
+
+def run_release(
+    results: Path, out: Path, *, fewest_seconds: float | int, num_raters: int, title: str, licence: str, quiet: bool
+) -> dict[str, object]:
+    """The accepted ratings of a batch as an anonymous dataset with its card, in a new folder. Raises EpigoneError."""
+    ratings, pairs = batch_ratings(results, fewest_seconds, num_raters)
+    files = released(ratings, pairs, title=title, licence=licence)
+    new_folder(out)
+    for name, text in files.items():
+        write_text(out / name, text)
+    Console(stderr=True, quiet=quiet).print(f"{', '.join(files)} in {out}", highlight=False, soft_wrap=True)
+    return {"release": str(out), "files": list(files)}
 
 
 def _files(wanted: Wanted, offer: Offer, cost: Cost, pairs: Sequence[Pair]) -> dict[str, str]:

@@ -22,37 +22,26 @@ Checks = Annotated[Path | None, typer.Option(help="Practice items and attention 
 def rate(
     answers: Answers = None,
     *,
-    database: Annotated[
-        str, typer.Option(help="A file, made where it is not there, or postgresql://...")
-    ] = "rating.db",
+    database: Annotated[str, typer.Option(help="A file, made if need be, or postgresql://...")] = "rating.db",
     raters: Annotated[int | None, typer.Option(help="Different raters of every comparison (3).")] = None,
     codes: Annotated[int, typer.Option(help="Personal links to have, each for one rater.", min=0)] = 0,
     most: Annotated[int | None, typer.Option(help="Comparisons that one rater gets at most (0: all).")] = None,
     lease_minutes: Annotated[float | None, typer.Option(help="How long one is kept for a rater (30).")] = None,
-    attention_every: Annotated[
-        int | None, typer.Option(help="Comparisons to an attention check (10; 0: none).")
-    ] = None,
+    attention_every: Annotated[int | None, typer.Option(help="Comparisons to a check (10; 0: none).")] = None,
     repeat_every: Annotated[int | None, typer.Option(help="Comparisons to a repeated one (15; 0: none).")] = None,
     practice: Annotated[bool | None, typer.Option(help="Practice items first.")] = None,
     instructions: Annotated[Path | None, typer.Option(help="Markdown in place of our instructions.")] = None,
     consent: Annotated[Path | None, typer.Option(help="Markdown in place of our consent.")] = None,
-    completion_code: Annotated[
-        str | None, typer.Option(help="Shown at the end: what a crowd platform asks for.")
-    ] = None,
+    completion_code: Annotated[str | None, typer.Option(help="Shown at the end, for a platform.")] = None,
     only: Only = None,
     every_pair: EveryPair = False,
     checks: Checks = None,
     host: Annotated[str, typer.Option(help="Where to listen; loopback alone unless named.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Where to listen; 0: any free port.", min=0, max=65535)] = 8080,
     export: Annotated[bool, typer.Option("--export", help="Serve nothing: the votes as a judgments artifact.")] = False,
-    release: Annotated[
-        Path | None, typer.Option(help="Serve nothing: an anonymous dataset in this new folder.")
-    ] = None,
+    release: Annotated[Path | None, typer.Option(help="Serve nothing: an anonymous dataset goes here.")] = None,
     licence: Annotated[str, typer.Option(help="Of a release, e.g. cc-by-4.0.")] = "",
-    prolific: Annotated[
-        Path | None,
-        typer.Option(help="Prolific's export: whoever withdrew or was rejected is left out of what leaves."),
-    ] = None,
+    prolific: Annotated[Path | None, typer.Option(help="Its export: whoever withdrew is left out.")] = None,
     without_flagged: Annotated[
         bool, typer.Option("--without-flagged", help="Of --export: leave flagged raters out.")
     ] = False,
@@ -103,6 +92,11 @@ def crowd(
     review: Annotated[Path | None, typer.Option(help="A results file of the platform: approve or reject, why.")] = None,
     database: Annotated[str, typer.Option(help="Of prolific's --review: the rating's database.")] = "rating.db",
     fewest_seconds: Annotated[float, typer.Option(help="Of --review: quicker work is not accepted.")] = 5.0,
+    release: Annotated[
+        Path | None, typer.Option(help="Of mechanical_turk's --review: an anonymous dataset in this new folder.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Of a release, e.g. cc-by-4.0.")] = "",
+    name: Annotated[str, typer.Option(help="What a release is called.")] = "ratings",
     only: Only = None,
     every_pair: EveryPair = False,
     checks: Checks = None,
@@ -110,6 +104,10 @@ def crowd(
 ) -> None:
     """Ready files for Mechanical Turk or Prolific with the paper's settings, and look through what comes back."""
     command = discover.load("epigone.crowd_command")
+    if review is not None and release is not None:
+        options = {"fewest_seconds": fewest_seconds, "num_raters": raters, "title": name, "licence": licence}
+        told(command.run_release(review, release, **options, quiet=as_json), as_json)
+        return
     if review is not None:
         limits = {"database": database, "fewest_seconds": fewest_seconds}
         told(command.run_review(review, platform, out, **limits, quiet=as_json), as_json)

@@ -6,10 +6,13 @@ here by plain SQL, not by the application. On SQLite, and on a PostgreSQL that t
 
 import asyncio
 import glob
+import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +22,8 @@ import httpx2
 import pytest
 import sqlalchemy
 
+from epigone.records import Judgment
+from epigone.store import read_records
 from rating_cases import KEY, OPEN_CODE, Rater, Server, free_port, write_answers
 
 CHROMIUM = next(
@@ -228,7 +233,19 @@ def run(folder: Path, where: str, *, num_pairs: int, clients: int, browsers: int
                 f"{3 * num_pairs} of {3 * num_pairs} ratings (100 %)" in client.get(f"{server.address}/dashboard").text
             )
     finally:
-        server.stop()
+        assert server.stop() in (0, -signal.SIGTERM)
+    exported(where, folder / "runs", num_pairs)
+
+
+def exported(where: str, root: Path, num_pairs: int) -> None:
+    """Every vote is one judgment of the artifact, as `epigone rate --export` is typed."""
+    command = [sys.executable, "-m", "epigone", "rate", "--database", where, "--export", "--root", str(root), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = read_records(Path(json.loads(done.stdout)["artifact"]) / "records.jsonl", Judgment)
+    assert len(found) == 3 * num_pairs == len({(j.prompt_id, j.rater) for j in found})
+    stored = rows_of(where, "select verdict, count(*) from seats where kind = 'comparison' group by verdict")
+    assert Counter(j.verdict for j in found) == dict(stored)
 
 
 def test_eight_raters_and_two_kills(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from epigone.crowd_command import Sources, Wanted, run_crowd, run_review
+from epigone.crowd_command import Sources, Wanted, run_crowd, run_release, run_review
 from epigone.errors import DataError, SpecError
 from epigone.rating import raters, turk
 from epigone.rating.offers import Offer, cost_of
 from epigone.rating.pairs import ATTENTION, BETTER, pairs_of, read_known
 from epigone.rating.seats import Ballot, Seat, seat_for, vote
+from epigone.rating.turk_ratings import batch_ratings
 from epigone.rating_sources import read_models
 from epigone.recordings.judgments.mechanical_turk import MechanicalTurk
 from epigone.records import Drop, Judgment
@@ -88,7 +89,7 @@ def results(folder: Path, rows: list[dict[str, str]], names: list[str]) -> Path:
     """A batch as the site gives it back: the third worker takes what is shown first, whatever it is."""
     path = folder / "Batch_results.csv"
     with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, names, restval="")
+        writer = csv.DictWriter(handle, names, restval="", extrasaction="ignore")
         writer.writeheader()
         for number, row in enumerate(rows):
             right = {"amber-7b": "amber-7b", BETTER: BETTER}.get(row["sourcea"], row["sourceb"])
@@ -168,6 +169,25 @@ def test_who_misses_the_checks_is_not_accepted_and_told_why(tmp_path: Path) -> N
         run_review(path, "mechanical_turk", tmp_path / "out", database="", fewest_seconds=5, quiet=True)
     with pytest.raises(DataError, match="no results of a batch"):
         turk.reviewed(tmp_path / "model-a.jsonl", 5)
+
+
+def test_a_batch_is_released_and_names_nobody(tmp_path: Path) -> None:
+    answers = [str(path) for path in write_answers(tmp_path, 20, p1=TRICKY)]
+    pairs, _ = pairs_of(read_models(answers))
+    rows = turk.batch_rows(pairs, [p for p in read_known() if p.kind == ATTENTION])
+    path, out = results(tmp_path, rows, columns_of(rows[0])), tmp_path / "release"
+    run_release(path, out, fewest_seconds=5, num_raters=3, title="A batch", licence="cc-by-4.0", quiet=True)
+    text = "".join(file.read_text() for file in out.iterdir())
+    planted = [*WORKERS, *(rater_of(worker)[2:] for worker in WORKERS), "A1-3", "H3"]
+    assert [word for word in planted if word in text] == []
+    rated = [json.loads(line) for line in (out / "ratings.jsonl").read_text().splitlines()]
+    texts = {pair.prompt_id: (pair.asked, pair.text_a, pair.text_b) for pair in pairs}
+    assert all((row["prompt"], row["response_a"], row["response_b"]) == texts[row["id"]] for row in rated)
+    wins = Counter((row["rater"], row["rating"]) for row in rated)
+    assert sorted(wins.values(), reverse=True)[:2] == [20, 20] and sum(wins.values()) in (40, 60)
+    assert {row["first"] for row in rated} == {"a", "b"}
+    with pytest.raises(DataError, match=r"no results of a batch of `epigone crowd`"):
+        batch_ratings(results(tmp_path, rows, [n for n in columns_of(rows[0]) if n != "WorkerId"]), 5, 3)
 
 
 def test_a_study_for_prolific(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Of one submission: approve, reject or look; a rejection has Prolific's category."""
+    """Of one submission: approve, reject or look; what is rejected has a category of Prolific."""
 
     participant: str
     word: str
