@@ -231,6 +231,11 @@ def test_joining_needs_the_cookie_of_the_page(app) -> None:
     joined = [asked(app, "POST", "/join", data=fields, cookies=cookie) for _ in range(2)]
     assert joined[0].cookies["rater"] == joined[1].cookies["rater"], "the form sent twice is one rater"
     assert asked(app, "GET", f"/join/{OPEN_CODE}", cookies=cookie).status_code == 200, "opening a link joins nobody"
+    mine = {"rater": joined[0].cookies["rater"]}
+    assert asked(app, "GET", f"/join/{OPEN_CODE}?PROLIFIC_PID=5f3c", cookies=mine).headers["location"] == "/rate"
+    assert asked(app, "GET", f"/join/{OPEN_CODE}", cookies=mine).headers["location"] == "/rate"
+    another = asked(app, "GET", f"/join/{OPEN_CODE}?PROLIFIC_PID=60aa", cookies=mine)
+    assert another.status_code == 200, "somebody else on the same device"
 
 
 def test_the_dashboard_is_behind_its_key(app, tmp_path: Path) -> None:
@@ -277,7 +282,7 @@ def test_what_a_form_says() -> None:
 
 def test_databases_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database " * 200)
-    for where in (str(tmp_path), "nosuch://x/y"):
+    for where in (str(tmp_path), str(tmp_path / "text"), "nosuch://x/y"):
         with pytest.raises(SpecError, match="--database"):
             opened(where)
     with pytest.raises(SpecError, match="--database") as error:

@@ -84,7 +84,7 @@ class RatingApp:
         who = await run_in_threadpool(self._identity, code, platform_id, nonce)
         if not who:
             return HTMLResponse(pages.render("welcome", note="There is no such code."), 404)
-        if await run_in_threadpool(raters.is_known, self.campaign.database, who) and self._rater(request):
+        if await run_in_threadpool(self._goes_on, request, who, code, platform_id):
             return RedirectResponse("/rate", 303)
         fields = {"code": code, "platform_id": platform_id, "nonce": nonce, "domains": DOMAINS}
         told = {"consent": pages.consent(self.campaign.rules), "instructions": pages.instructions(self.campaign.rules)}
@@ -107,6 +107,12 @@ class RatingApp:
         response = RedirectResponse("/rate", 303)
         set_cookie(response, request, COOKIE, signed(database.secret, COOKIE, rater_id))
         return response
+
+    def _goes_on(self, request: Request, who: str, code: str, platform_id: str) -> bool:
+        """Whether this browser is signed in as who the link is for; the open link alone is for whoever is."""
+        rater_id = self._rater(request)
+        is_for_anybody = is_same(code, self.open_code) and not platform_id
+        return bool(rater_id) and (is_for_anybody or raters.known_as(self.campaign.database, who) == rater_id)
 
     def _identity(self, code: str, platform_id: str, nonce: str) -> str:
         told = {"code": code[:64], "platform_id": platform_id[:64], "nonce": nonce[:64]}

@@ -24,6 +24,8 @@ from epigone.rating.security import form_of, is_same, one, set_cookie, signed, v
 
 COOKIE = "researcher"
 WRONG_KEY_SECONDS = 1.0
+NUM_REASONS = 50
+"""The newest ones that are shown."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Dashboard:
             is_open = and_(SEATS.c.kind == COMPARISON, SEATS.c.voted_at.is_(None), SEATS.c.rater_id.is_not(None))
             num_open = connection.execute(select(func.count()).select_from(SEATS).where(is_open)).scalar_one()
             num_raters = connection.execute(select(func.count()).select_from(RATERS)).scalar_one()
+            wrote = and_(SEATS.c.voted_at.is_not(None), SEATS.c.reason != "")
+            words = select(SEATS.c.pair_id, SEATS.c.rater_id, SEATS.c.reason).where(wrote)
+            reasons = connection.execute(words.order_by(SEATS.c.voted_at.desc()).limit(NUM_REASONS)).all()
             codes = list(connection.execute(select(CODES.c.code).order_by(CODES.c.code)).scalars())
         state = (num_given, num_withdrawn)
         if state not in self._kept:
@@ -80,5 +85,9 @@ class Dashboard:
             # loaded now: SciPy takes longer to load than a rater should wait for the first page
             found = discover.load("epigone.rating.overview").overview(ratings_of(self.campaign))
             self._kept[state] = pages.render("facts", found=found)
-        told = {"num_open": num_open, "num_raters": num_raters, "codes": codes}
+        told: dict[str, object] = {"num_open": num_open, "num_raters": num_raters, "codes": codes}
+        told["reasons"] = [
+            (self.campaign.database.name_of(row.rater_id), self.campaign.pairs[row.pair_id].asked, row.reason)
+            for row in reasons
+        ]
         return pages.render("dashboard", facts=Markup(self._kept[state]), **told)

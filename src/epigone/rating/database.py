@@ -32,7 +32,7 @@ from sqlalchemy import (
     event,
     select,
 )
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from epigone.errors import SpecError
 
@@ -145,7 +145,7 @@ def opened(where: str) -> Database:
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         known = "a file's path, or postgresql://USER@HOST/NAME (pip install 'epigone[postgres]')"
         raise SpecError(f"--database {_shown(where)}: {error}; give {known}") from error
-    except OperationalError as error:
+    except DBAPIError as error:
         raise SpecError(f"--database {_shown(where)} cannot be opened: {error.orig}") from error
     return Database(engine, threading.Lock() if is_sqlite else nullcontext(), salt, secret)
 

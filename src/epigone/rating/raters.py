@@ -30,21 +30,18 @@ def identity(database: Database, *, code: str, open_code: str, platform_id: str,
 
 def join(database: Database, joined_by: str, domain: str, now: float) -> str:
     """The rater's id, made at the first time. The domain declared first stays."""
-    who = select(RATERS.c.id).where(RATERS.c.joined_by == joined_by)
-    with database.reading() as connection:
-        if there := connection.execute(who).scalar():
-            return there
+    if there := known_as(database, joined_by):
+        return there
     row = {"id": secrets.token_hex(12), "joined_by": joined_by, "joined_at": now, "domain": domain}
     try:
         with database.writing() as connection:
             connection.execute(RATERS.insert().values(**row))
     except IntegrityError:
-        with database.reading() as connection:
-            return connection.execute(who).scalar_one()
+        return known_as(database, joined_by)  # the same form came twice at once
     return row["id"]
 
 
-def is_known(database: Database, joined_by: str) -> bool:
-    """Whether somebody joined by this already."""
+def known_as(database: Database, joined_by: str) -> str:
+    """The id of whoever joined by this already; empty where nobody did."""
     with database.reading() as connection:
-        return connection.execute(select(RATERS.c.id).where(RATERS.c.joined_by == joined_by)).first() is not None
+        return connection.execute(select(RATERS.c.id).where(RATERS.c.joined_by == joined_by)).scalar() or ""
