@@ -50,9 +50,9 @@ def read_models(given: Sequence[str]) -> dict[str, list[Generation]]:
         if name:
             names = {row.model for row in rows}
             rows = tuple(replace(r, model=name) for r in only_model(rows, name if name in names else "", name, path))
+        if again := sorted({row.model for row in rows} & answers.keys()):
+            raise SpecError(f"{path}: {again[0]} was given already; write NAME=PATH to tell the two apart")
         for row in rows:
-            if row.model in answers and answers[row.model][0] not in rows and not name:
-                raise SpecError(f"{path}: {row.model} was given already; write NAME=PATH to tell the two apart")
             answers.setdefault(row.model, []).append(row)
     return answers
 

@@ -5,15 +5,11 @@ here by plain SQL, not by the application. On SQLite, and on a PostgreSQL that t
 """
 
 import asyncio
-import glob
 import json
-import os
-import pwd
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +20,8 @@ import sqlalchemy
 
 from epigone.records import Judgment
 from epigone.store import read_records
-from rating_cases import KEY, OPEN_CODE, Rater, Server, free_port, write_answers
+from postgres_cluster import cluster, made_database
+from rating_cases import KEY, OPEN_CODE, Rater, Server, write_answers
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -33,76 +30,10 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-def binary(name: str) -> str:
-    found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), "")
-    if not found:
-        pytest.skip(f"no PostgreSQL here: {name} is not on PATH")
-    return found
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The URL of a cluster of its own, run by somebody who is not root."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: epigone[postgres]")
-    initdb, server = binary("initdb"), binary("postgres")
-    who: dict[str, object] = {}
-    folder = Path(tempfile.mkdtemp(prefix="epigone-pg-"))
-    if os.geteuid() == 0:
-        user = next((u for u in ("postgres", "nobody") if any(entry.pw_name == u for entry in pwd.getpwall())), "")
-        if not user:
-            pytest.skip("PostgreSQL does not run as root, and there is nobody else here")
-        who = {"user": user}
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    port, data = free_port(), folder / "data"
-    try:
-        told = {"cwd": folder, "capture_output": True, "text": True, **who}
-        made = subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "epigone", "-E", "UTF8"], **told)
-        assert made.returncode == 0, made.stderr
-        options = [
-            "-D",
-            data,
-            "-p",
-            str(port),
-            "-c",
-            f"unix_socket_directories={folder}",
-            "-c",
-            "listen_addresses=127.0.0.1",
-        ]
-        running = subprocess.Popen(
-            [server, *options], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **who
-        )
-        url = f"postgresql://epigone@127.0.0.1:{port}/postgres"
-        try:
-            wait_for(url)
-            yield url
-        finally:
-            running.terminate()
-            running.wait(30)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_for(url: str) -> None:
-    import time
-
-    import psycopg
-
-    for _ in range(100):
-        try:
-            psycopg.connect(url).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    raise AssertionError("PostgreSQL does not answer")
-
-
-def made_database(url: str, name: str) -> str:
-    """A new database in the cluster."""
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return url.rpartition("/")[0] + "/" + name
+    with cluster() as url:
+        yield url
 
 
 def rows_of(where: str, query: str) -> list[tuple]:

@@ -18,7 +18,7 @@ from epigone.rating.offers import Offer, cost_of
 from epigone.rating.pairs import ATTENTION, BETTER, pairs_of, read_known
 from epigone.rating.seats import Ballot, Seat, seat_for, vote
 from epigone.rating.turk_ratings import batch_ratings
-from epigone.rating_sources import read_models
+from epigone.rating_sources import compared, read_models
 from epigone.recordings.judgments.mechanical_turk import MechanicalTurk
 from epigone.records import Drop, Judgment
 from epigone.rows import prompt_id_of, read_table
@@ -53,6 +53,33 @@ def test_the_cost_by_hand() -> None:
 def test_offers_that_cannot_be(options: dict) -> None:
     with pytest.raises(SpecError):
         Offer(**options)
+
+
+def test_what_is_given(tmp_path: Path) -> None:
+    one, two = map(str, write_answers(tmp_path, 4))
+    both = tmp_path / "both.jsonl"
+    both.write_text(Path(one).read_text() + Path(two).read_text())
+    assert list(read_models([str(both)])) == ["amber-7b", "basalt-7b"]
+    assert list(read_models([f"x={one}", f"basalt-7b={both}"])) == ["x", "basalt-7b"]
+    with pytest.raises(SpecError, match="amber-7b was given already"):
+        read_models([one, str(both)])
+    with pytest.raises(DataError, match="holds several models"):
+        read_models([f"x={both}"])
+    with pytest.raises(SpecError, match="one model's answers"):
+        compared(Sources([one]))
+    only = tmp_path / "only.jsonl"
+    asked = [{"id": f"k{n}", "prompt": f"Tell me something about {t} ({n})."} for n, t in ((2, "chess"), (0, "bread"))]
+    only.write_text("".join(json.dumps(row) + "\n" for row in asked))
+    pairs, drops = compared(Sources([one, two], only=only))
+    assert [pair.prompt_id for pair in pairs] == ["p2", "p0"], "in the order of the file"
+    assert [drop.reason for drop in drops] == ["not among the prompts"] * 2
+    three = write_answers(tmp_path / "more", 4)[0]
+    pairs, _ = compared(Sources([one, two, f"third={three}"], every_pair=True))
+    assert Counter((p.a, p.b) for p in pairs) == {
+        ("amber-7b", "basalt-7b"): 4, ("amber-7b", "third"): 4, ("basalt-7b", "third"): 4}  # fmt: skip
+    only.write_text('{"id": "k", "prompt": "Something else?"}\n')
+    with pytest.raises(DataError, match="none of its 1 prompts is asked"):
+        compared(Sources([one, two], only=only))
 
 
 def test_the_papers_settings_go_to_mechanical_turk(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import random
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from epigone.rating import raters
 from epigone.rating.campaign import Campaign, add_codes, found, founded
 from epigone.rating.database import opened
 from epigone.rating.pairs import ATTENTION, COMPARISON, PRACTICE, REPEAT, pairs_of, read_known
+from epigone.rating.ratings import seat_rows
 from epigone.rating.rules import Rules, next_kind
 from epigone.rating.seats import Ballot, Rest, Seat, done_by, last_ticket, seat_for, vote, withdraw
 from epigone.rating_sources import read_models
+from postgres_cluster import cluster, made_database
 from rating_cases import made_campaign, people, write_answers
 
 PLAIN = {"attention_every": 0, "repeat_every": 0, "with_practice": False}
@@ -205,16 +208,24 @@ def test_whatever_happens_the_rules_hold(tmp_path_factory: pytest.TempPathFactor
     campaign.database.close()
 
 
-def test_many_at_once(tmp_path: Path) -> None:
-    """Threads as the server has them, each rater in two windows."""
-    campaign = made_campaign(tmp_path, 8, **PLAIN)
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with cluster() as url:
+        yield url
+
+
+@pytest.mark.parametrize("on", ["sqlite", "postgresql"])
+def test_many_at_once(tmp_path: Path, request: pytest.FixtureRequest, on: str) -> None:
+    """Threads as the server has them, each rater in two windows; PostgreSQL runs their transactions side by side."""
+    where = "" if on == "sqlite" else made_database(request.getfixturevalue("postgres"), "many")
+    campaign = made_campaign(tmp_path, 8, database=where, **PLAIN)
     failed: list[BaseException] = []
 
     def rate(rater: str) -> None:
         try:
             for _ in range(30):
                 if isinstance(seat := seat_for(campaign, rater, 0.0), Seat):
-                    vote(campaign.database, rater, seat.ticket, Ballot("a"), 0.0)
+                    assert vote(campaign.database, rater, seat.ticket, Ballot("a"), 0.0) in ("counted", "already")
         except BaseException as error:
             failed.append(error)
 
@@ -224,8 +235,10 @@ def test_many_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
-    assert Counter(pair for pair, _ in votes(tmp_path)) == {pair.id: 3 for pair in campaign.comparisons}
-    assert len(set(votes(tmp_path))) == 24
+    given_to = [(row["pair_id"], row["rater_id"]) for row in seat_rows(campaign.database)]
+    assert Counter(pair for pair, _ in given_to) == {pair.id: 3 for pair in campaign.comparisons}
+    assert len(set(given_to)) == 24
+    campaign.database.close()
 
 
 def test_the_database_refuses_what_no_code_should_do(tmp_path: Path) -> None:
