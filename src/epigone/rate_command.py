@@ -5,6 +5,7 @@ by --release a folder that can be published. SIGTERM or Ctrl-C lets what runs fi
 """
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ def run_rate(wanted: Wanted, *, host: str = "127.0.0.1", port: int = 8080, quiet
     key, open_code = os.environ.get(KEY, ""), os.environ.get(OPEN_CODE, "")
     if key and len(key) < FEWEST_KEY_CHARS:
         raise SpecError(f"{KEY} has {len(key)} characters; give {FEWEST_KEY_CHARS} or more, or leave it unset")
+    if open_code and not re.fullmatch(r"[\w-]{4,64}", open_code, re.ASCII):
+        raise SpecError(f"{OPEN_CODE} is {open_code!r}; a code has 4 to 64 letters, digits, - or _")
     campaign = opened_campaign(wanted, Console(stderr=True, quiet=quiet))
     codes = add_codes(campaign.database, wanted.codes)
     if not codes and not open_code:

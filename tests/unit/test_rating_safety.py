@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from epigone.errors import SpecError
+from epigone.rate_command import Sources, Wanted, opened_campaign, run_rate
 from epigone.rating.app import RatingApp, ballot_of
 from epigone.rating.dashboard import Dashboard
 from epigone.rating.database import opened
@@ -16,7 +18,7 @@ from epigone.rating.markup import TAGS, safe_html, sentences
 from epigone.rating.masking import HIDDEN, masked
 from epigone.rating.seats import Seat, seat_for
 from epigone.rating.security import HEADERS, signed, value_of
-from rating_cases import KEY, OPEN_CODE, Forms, asked, made_campaign, people
+from rating_cases import KEY, OPEN_CODE, Forms, asked, made_campaign, people, write_answers
 
 HARMFUL = [
     "<script>alert(1)</script>",
@@ -288,3 +290,31 @@ def test_databases_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="--database") as error:
         opened("postgresql://me:hush@127.0.0.1:1/none")
     assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"EPIGONE_RATE_KEY": "short"}, "has 5 characters"),
+        ({"EPIGONE_RATE_CODE": "a/b?c"}, "4 to 64 letters"),
+        ({}, "nobody could join"),
+    ],
+)
+def test_a_server_that_could_not_serve_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], words: str
+) -> None:
+    for name in ("EPIGONE_RATE_KEY", "EPIGONE_RATE_CODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    answers = [str(path) for path in write_answers(tmp_path, 2)]
+    with pytest.raises(SpecError, match=words):
+        run_rate(Wanted(Sources(answers), str(tmp_path / "r.db")), port=0, quiet=True)
+
+
+def test_options_that_differ_from_a_rating_that_runs(tmp_path: Path) -> None:
+    made_campaign(tmp_path, 3, num_raters=2).database.close()
+    going_on = Wanted(Sources([]), str(tmp_path / "rating.db"), {"num_raters": 2})
+    assert opened_campaign(going_on, Console(quiet=True)).rules.num_raters == 2
+    with pytest.raises(SpecError, match="leave out num_raters"):
+        opened_campaign(Wanted(Sources([]), str(tmp_path / "rating.db"), {"num_raters": 4}), Console(quiet=True))

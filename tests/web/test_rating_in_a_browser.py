@@ -230,12 +230,13 @@ def test_undo_reason_marks_and_time_arrive(browser, server: Server) -> None:
     page.context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("server", [2], indirect=True)
-def test_no_page_has_a_violation_of_accessibility(browser, server: Server) -> None:
+def test_no_page_has_a_violation_of_accessibility(browser, server: Server, scheme: str) -> None:
     """Every kind of page, with everything opened; other tests ask the same along their way."""
     if not os.environ.get("EPIGONE_AXE"):
         pytest.skip("EPIGONE_AXE is unset: it names axe.min.js (npm install axe-core)")
-    page = page_of(browser, PHONE)
+    page = page_of(browser, PHONE | {"color_scheme": scheme})
     page.goto(server.address)
     accessible(page)
     page.set_content("<main><img src=''><p style='color:#999'>weak</p></main>")
@@ -257,6 +258,7 @@ def test_no_page_has_a_violation_of_accessibility(browser, server: Server) -> No
         page.click("button")
     assert "for <i>a</i> reason" in page.inner_text("main")
     accessible(page)
+    picture(page, f"dashboard-{scheme}.png")
     page.context.close()
 
 

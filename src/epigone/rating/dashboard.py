@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from epigone import discover
 from epigone.rating import pages
 from epigone.rating.campaign import Campaign
 from epigone.rating.database import CODES, RATERS, SEATS, WITHDRAWN
+from epigone.rating.overview import overview
 from epigone.rating.pairs import COMPARISON
 from epigone.rating.ratings import ratings_of
 from epigone.rating.security import form_of, is_same, one, set_cookie, signed, value_of
@@ -82,9 +82,7 @@ class Dashboard:
         state = (num_given, num_withdrawn)
         if state not in self._kept:
             self._kept.clear()
-            # loaded now: SciPy takes longer to load than a rater should wait for the first page
-            found = discover.load("epigone.rating.overview").overview(ratings_of(self.campaign))
-            self._kept[state] = pages.render("facts", found=found)
+            self._kept[state] = pages.render("facts", found=overview(ratings_of(self.campaign)))
         told: dict[str, object] = {"num_open": num_open, "num_raters": num_raters, "codes": codes}
         told["reasons"] = [
             (self.campaign.database.name_of(row.rater_id), self.campaign.pairs[row.pair_id].asked, row.reason)
