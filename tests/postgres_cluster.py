@@ -42,7 +42,7 @@ def cluster() -> Iterator[str]:
         told = {"cwd": folder, "capture_output": True, "text": True, **who}
         made = subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "epigone", "-E", "UTF8"], **told)
         assert made.returncode == 0, made.stderr
-        settings = (f"unix_socket_directories={folder}", "listen_addresses=127.0.0.1")
+        settings = (f"unix_socket_directories={folder}", "listen_addresses=127.0.0.1", "fsync=off")
         options = ["-D", data, "-p", str(port), *(word for setting in settings for word in ("-c", setting))]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         running = subprocess.Popen([server, *options], cwd=folder, **silent, **who)

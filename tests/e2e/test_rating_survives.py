@@ -6,6 +6,7 @@ here by plain SQL, not by the application. On SQLite, and on a PostgreSQL that t
 
 import asyncio
 import json
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,15 +14,18 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
 import sqlalchemy
 
+from epigone.rating.app import RatingApp
+from epigone.rating.security import signed
 from epigone.records import Judgment
 from epigone.store import read_records
 from postgres_cluster import cluster, made_database
-from rating_cases import KEY, OPEN_CODE, Rater, Server, write_answers
+from rating_cases import KEY, OPEN_CODE, Rater, Server, asked, made_campaign, people, write_answers
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -186,6 +190,25 @@ def test_eight_raters_and_two_kills(tmp_path: Path) -> None:
 def test_eight_raters_and_two_kills_on_postgresql(tmp_path: Path, postgres: str) -> None:
     where = made_database(postgres, "short")
     run(tmp_path, where, num_pairs=12, clients=8, browsers=0, kills=2, seconds=0.4)
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud7ff\U0010ffff", "x" * 3000, "'; drop table seats"])
+def test_odd_addresses_on_postgresql(tmp_path: Path, postgres: str, text: str) -> None:
+    """PostgreSQL refuses NUL in texts, which SQLite takes: nothing of an address gets that far."""
+    where = made_database(postgres, f"odd{secrets.token_hex(4)}")
+    campaign = made_campaign(tmp_path, 2, database=where)
+    app, (rater,) = RatingApp(campaign, OPEN_CODE).app(), people(campaign, 1)
+    secret = campaign.database.secret
+    cookies = {"rater": signed(secret, "rater", rater)}
+    odd = {"after": text, "note": text}
+    assert asked(app, "GET", "/rate", params=odd, cookies=cookies).status_code == 200
+    assert asked(app, "GET", f"/join/{quote(text)}").status_code == 404
+    assert asked(app, "GET", f"/join/{OPEN_CODE}", params={"PROLIFIC_PID": text}).status_code == 200
+    assert asked(app, "GET", f"/join/{OPEN_CODE}", cookies={"joining": quote(text)}).status_code == 200
+    fields = {"form": signed(secret, "form", rater), "ticket": text, "verdict": "A", "reason": text}
+    assert asked(app, "POST", "/rate", data=fields, cookies=cookies).headers["location"] == "/rate?note=gone"
+    assert asked(app, "POST", "/undo", data=fields, cookies=cookies).status_code == 303
+    campaign.database.close()
 
 
 @pytest.mark.slow

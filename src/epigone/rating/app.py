@@ -31,7 +31,7 @@ from epigone.rating.database import SEATS
 from epigone.rating.pairs import COMPARISON, PRACTICE
 from epigone.rating.rules import DOMAINS
 from epigone.rating.seats import OTHER, Ballot, Rest
-from epigone.rating.security import Headers, form_of, is_same, one, set_cookie, signed, value_of
+from epigone.rating.security import Headers, form_of, is_same, one, set_cookie, signed, value_of, without_nul
 
 STRENGTHS = ("a little", "clearly")
 MOST_REASON = 2000
@@ -115,14 +115,18 @@ class RatingApp:
         return bool(rater_id) and (is_for_anybody or raters.known_as(self.campaign.database, who) == rater_id)
 
     def _identity(self, code: str, platform_id: str, nonce: str) -> str:
-        told = {"code": code[:64], "platform_id": platform_id[:64], "nonce": nonce[:64]}
+        given = {"code": code, "platform_id": platform_id, "nonce": nonce}
+        told = {name: without_nul(value)[:64] for name, value in given.items()}
         return raters.identity(self.campaign.database, open_code=self.open_code, **told)
 
     async def _rate(self, request: Request) -> Response:
         rater_id = self._rater(request)
         if not rater_id:
             return RedirectResponse("/", 303)
-        note, after = NOTES.get(request.query_params.get("note", ""), ""), request.query_params.get("after", "")
+        note, after = (
+            NOTES.get(request.query_params.get("note", ""), ""),
+            without_nul(request.query_params.get("after", "")),
+        )
         return HTMLResponse(await run_in_threadpool(self._page, rater_id, note, after))
 
     async def _vote(self, request: Request) -> Response:
