@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from epigone import audit_cli, collect_cli, discover, evaluate_cli, judge_cli, prompts_cli, serve_cli
+from epigone import audit_cli, collect_cli, discover, evaluate_cli, judge_cli, prompts_cli, rate_cli, serve_cli
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -313,6 +313,8 @@ evaluate = app.command()(evaluate_cli.evaluate)
 judge = app.command()(judge_cli.judge)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
+rate = app.command()(rate_cli.rate)
+crowd = app.command()(rate_cli.crowd)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),

@@ -70,6 +70,8 @@ def messages(*texts: str) -> list[dict]:
 
 OURS = {"prompt_id": "p", "a": "x", "b": "y", "verdict": "a", "rater": "r", "first": "b", "simulated": False}
 MORE = {"panel": "crowd", "is_person": True, "criterion": "c", "share_a": 0.7, "scores": [1, 2.5], "seconds": 3}
+KOALA = {"id": "koala_1", "prompt": "Why?", "model_a": "x", "response_a": "So.", "model_b": "y", "response_b": "No.",
+         "rating": "a", "first": "b", "rater": "r001", "strength": "", "marks": [], "seconds": 12.5}  # fmt: skip
 TURK = {"": "0", "HITId": "h", "AssignmentId": "s1", "WorkerId": "w", "AssignmentStatus": "Approved"}
 TURK |= {"WorkTimeInSeconds": "83", "Input.sentprefix": "Once\nupon", "Input.sourcea": "GPT-2", "Input.sourceb": "D"}
 TURK |= {"Answer.commentbox": "{}", "Answer.qFluent": "a", "Answer.qTopic": "c"}
@@ -213,6 +215,13 @@ CASES = [
         table,
         [TURK, TURK | {"AssignmentId": "s2", "Answer.qFluent": ""}, TURK | {"AssignmentStatus": "Rejected"}],
         "human_ratings/dexperts/sentiment/Batch_*.csv",
+    ),
+    Case(
+        "judgments",
+        "koala_eval",
+        "ratings.jsonl",
+        jsonl,
+        [KOALA, KOALA | {"rating": "tie", "seconds": None}, KOALA | {"rating": "b", "first": "a"}],
     ),
     Case("judgments", "ours", "records.jsonl", jsonl, [OURS, OURS | MORE, OURS | {"verdict": "tie"}]),
     Case(

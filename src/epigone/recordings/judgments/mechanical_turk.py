@@ -2,12 +2,14 @@
 
 In: the file as downloaded; each Answer column whose values are mostly a, b or equal asks for one criterion. Out: one
 Judgment or Drop an assignment and criterion. Workers are named by a hash alone; where their ids were taken out, each
-assignment is a rater of its own. System a was shown first.
+assignment is a rater of its own. System a was shown first. A batch of `epigone crowd` says that its texts are escaped,
+and its attention checks, whose systems are `known:better` and `known:worse`, come back as Drops.
 Sources: https://docs.aws.amazon.com/AWSMechTurk (batch results); DExperts' human_eval (arXiv 2105.03023), in which c
 says that both are equal.
 """
 
 import hashlib
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +60,8 @@ class MechanicalTurk:
             answers = [name for name in names if name.startswith("Answer.")]
             raise DataError(f"{path}: no Answer column holds a, b or equal; there are: {', '.join(answers) or 'none'}")
         for number, row in rows:
-            prompt_id = row[asked] if asked == "HITId" else prompt_id_of(row[asked])
+            text = html.unescape(row[asked]) if row.get("Input.escaping") == "html" else row[asked]
+            prompt_id = text if asked == "HITId" else prompt_id_of(text)
             for criterion in criteria:
                 yield _judgment(row, (row[a], row[b]), prompt_id, criterion, number)
 
@@ -90,6 +93,8 @@ def _judgment(row: Row, systems: tuple[str, str], prompt_id: str, column: str, n
         return Drop(drop_id, "rejected assignment")
     if not (systems[0].strip() and systems[1].strip() and prompt_id.strip()):
         return Drop(drop_id, "no ids", f"row {number} needs both systems' names and a prompt")
+    if any(system.startswith("known:") for system in systems):
+        return Drop(drop_id, "attention check", f"row {number}: {systems[0]} beside {systems[1]}")
     if verdict is None:
         return Drop(drop_id, "no verdict", f"row {number}: {column} is {answer[:80]!r}")
     return Judgment(
