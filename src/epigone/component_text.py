@@ -23,9 +23,9 @@ NESTED = {"toxicity": "", "backends": "path"}
 def component(folder: str, text: str, *, first: str = "") -> Component:
     """The component with its options. Raises SpecError with what there is.
 
-    A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME and FOLDER/NAME:VALUE
-    are components. With `first`, a value without an option's name is that of this option, and a value that is a file or folder is read by
-    content: it becomes an Input.
+    A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME and FOLDER/NAME:VALUE are
+    components. With `first`, a value without an option's name is that of this option, and a value that is a file or
+    folder is read by content: it becomes an Input.
     """
     name, _, rest = text.partition(":")
     fields = {f.name: str(f.type) for f in dataclasses.fields(discover.find(folder, name)) if f.init}
