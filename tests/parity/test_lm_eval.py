@@ -115,10 +115,10 @@ def theirs(model: object, task: str, tasks: Path, data: Path, num_shots: int, li
     from lm_eval.tasks import TaskManager
 
     harness = Harness(task, include_path=tasks, data_folder=data)
-    manager = TaskManager(include_path=str(tasks), include_defaults=False)
-    built = harness._built(manager, task, {})
+    listing = TaskManager(include_path=str(tasks), include_defaults=False)
+    built = harness._built(listing, task, {})
     found = simple_evaluate(
-        model, tasks=[built], num_fewshot=num_shots, limit=limit, bootstrap_iters=0, task_manager=manager
+        model, tasks=[built], num_fewshot=num_shots, limit=limit, bootstrap_iters=0, task_manager=listing
     )
     return {sample["doc_id"]: sample for sample in found["samples"][task]}
 
@@ -403,6 +403,10 @@ def test_groups_and_what_is_refused(lm_eval, own_tasks, base: Path, tmp_path: Pa
         group.run(Scripted({"the": "x"}))
     with pytest.raises(SpecError, match="no tokenizer here"):
         Harness("own_words", include_path=own, data_folder=data).run(Likely())
+    with pytest.raises(
+        SpecError, match="asks whether greedy decoding gives a continuation, which Likely does not tell"
+    ):
+        Harness("own_last", include_path=own, data_folder=data).run(Likely())
     with pytest.raises(DataError, match=r"data of own_said cannot be read.*name a data_folder"):
         Harness("own_said", include_path=own).items()
     (tmp_path / "empty").mkdir()
