@@ -69,7 +69,8 @@ def _stage(wanted: Wanted, text: str) -> Evaluate:
     benchmark = component("benchmarks", text, first=_first_option(text.partition(":")[0]))
     model = backend_of(wanted.model, wanted.served_as)
     name = wanted.name or wanted.served_as or Path(wanted.model).stem
-    return Evaluate(model, benchmark, f"{name}-{benchmark.name}", limit=wanted.limit, seed=wanted.seed)
+    asked = str(dict(benchmark.options).get("task", benchmark.name))  # a task of another harness by its own name
+    return Evaluate(model, benchmark, f"{name}-{asked}", limit=wanted.limit, seed=wanted.seed)
 
 
 def _first_option(benchmark: str) -> str:

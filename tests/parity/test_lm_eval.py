@@ -23,7 +23,8 @@ from epigone.rows.choices import read_split
 from small_checkpoint import small_base
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-evaluation-harness and what it brings warn as they load
-NUM_ITEMS = 24
+NUM_ITEMS, NUM_REPLIES = 8, 24
+"""Of each subject: asked of the tiny model, and of a script."""
 SUBJECTS = ("anatomy", "econometrics")
 NQ_AS_OURS = """
 include: {stock}
@@ -182,14 +183,14 @@ def mmlu_replies(items: Sequence[Item]) -> dict[str, str]:
 def test_mmlu_generated_equals_theirs(tasks: Path, mmlu_files) -> None:
     """exact_match is their rule; accuracy differs where a reply names the letter among other words, and there alone."""
     files, local = mmlu_files
-    ours = MMLU(files / "test", files / "dev", form="lm_eval", scoring="generated", limit=NUM_ITEMS)
+    ours = MMLU(files / "test", files / "dev", form="lm_eval", scoring="generated", limit=NUM_REPLIES)
     items = ours.items()
     model = Scripted(mmlu_replies(items))
     scores = ours.run(model)
     different = 0
     for subject in SUBJECTS:
         task = f"mmlu_{subject}_generative"
-        found = theirs(behind(model), task, tasks / "mmlu" / "generative", local / task, 5, NUM_ITEMS)
+        found = theirs(behind(model), task, tasks / "mmlu" / "generative", local / task, 5, NUM_REPLIES)
         for number, score in enumerate(of_subject(scores, subject)):
             exact = found[number]["exact_match"]
             assert score.metrics["exact_match"] == exact

@@ -9,6 +9,7 @@ Source: https://github.com/EleutherAI/lm-evaluation-harness, version 0.4.13 (ext
 import dataclasses
 import difflib
 import json
+import logging
 import os
 import random
 from collections import defaultdict
@@ -192,6 +193,9 @@ def _loaded() -> Any:
     except PackageNotFoundError as error:
         raise SpecError("lm-evaluation-harness is not installed; pip install 'epigone[harness]'") from error
     os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would run into ours
+    notes = logging.getLogger("lm_eval")
+    if notes.level == logging.NOTSET:
+        notes.setLevel(logging.ERROR)  # hundreds of lines on which file a task was read from
     return discover.load("epigone.harness_model")
 
 
