@@ -13,16 +13,17 @@ to a call, and it is the checker that compares it. To pass, the right values mus
 **A sandbox** (`isolation`): user, PID, mount, network, IPC and host-name namespaces of its own. It sees /usr and the
 interpreter, read-only, and an empty /tmp in memory; no home, no /proc, no environment but PYTHONHASHSEED, no network,
 no capabilities, no files open but its pipes. Hard limits hold for memory (of each process), CPU time, processes, file
-size and the bytes of its answers; what it prints goes nowhere. When it is over, its PID namespace ends and with it
-every process inside, whatever it forked, and /tmp is gone.
+size and the bytes of its answers; what it prints goes nowhere. On x86-64 and ARM64 a seccomp filter refuses the calls
+by which a program gets at memory that no limit counts, at other processes, or at another view of the machine. When it
+is over, its PID namespace ends and with it every process inside, whatever it forked, and /tmp is gone.
 
 **Where it ends.** It does not protect from a hole in the kernel, nor from what a program can tell through the time that
-it takes; a program can use up its limits (num_processes times memory_bytes, and scratch_bytes, at worst), see the names
-and contents below /usr, and know a published check by heart. Arguments go by value: what a function does to them in
-place a check does not see, and only plain data comes back (None, bool, int, float, complex, str, bytes, list, tuple,
-set, frozenset, dict; of a subclass what it is at bottom). With `allow_unsandboxed`, where there is no isolation, the
-two are ordinary processes with the same limits: a program can then read and change what the user can, outlive its
-process group, and forge its verdict.
+it takes; a program can use up its limits (num_processes times memory_bytes, and scratch_bytes, at worst, and with
+bubblewrap any number of empty files), see what lies below /usr, and know a published check by heart. Arguments go by
+value: what a function does to them in place a check does not see, and only plain data comes back (None, bool, int,
+float, complex, str, bytes, list, tuple, set, frozenset, dict; of a subclass what it is at bottom). With
+`allow_unsandboxed`, where there is no isolation, the two are ordinary processes with the same limits: a program can
+then read and change what the user can, outlive its process group, and forge its verdict.
 """
 
 import json
@@ -58,9 +59,9 @@ class Limits:
     """Wall time from when its interpreter is ready to the verdict; CPU time a little above."""
     memory_bytes: int = 512 * 2**20
     """Address space of each process."""
-    num_processes: int = 16
+    num_processes: int = 8
     """Processes and threads at once, two of them the sandbox's own."""
-    file_bytes: int = 16 * 2**20
+    file_bytes: int = 8 * 2**20
     """The largest file."""
     scratch_bytes: int = 32 * 2**20
     """All files together."""
@@ -75,7 +76,7 @@ class Limits:
             "CPU": cpu_seconds,
             "NPROC": self.num_processes,
             "FSIZE": self.file_bytes,
-            "NOFILE": 64,
+            "NOFILE": 32,
             "CORE": 0,
         }
 

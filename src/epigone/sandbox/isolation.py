@@ -133,7 +133,7 @@ def _shown(interpreter: str) -> _Shown:
 
 
 def _bwrap(shown: _Shown, scratch_bytes: int) -> list[str]:
-    return ["bwrap", *_bwrap_options(shown, scratch_bytes), "--"]
+    return [shutil.which("bwrap") or "bwrap", *_bwrap_options(shown, scratch_bytes), "--"]
 
 
 def _bwrap_options(shown: _Shown, scratch_bytes: int) -> Iterator[str]:

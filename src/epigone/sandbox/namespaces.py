@@ -72,6 +72,7 @@ def enter(shown: dict[str, list[str]], scratch_bytes: int, *program: str) -> Non
     Root makes them without a user namespace, so that it can show what nobody may read, and becomes nobody then.
     """
     kernel = Kernel()
+    kernel.control(SET_PARENT_DEATH_SIGNAL, KILL)
     proc = os.open("/proc", os.O_PATH)
     is_root = os.geteuid() == 0
     kernel.unshare(NEW_PID | NEW_NET | NEW_MOUNTS | NEW_IPC | NEW_NAMES | (0 if is_root else NEW_USER))
@@ -132,7 +133,7 @@ def build_root(kernel: Kernel, shown: dict[str, list[str]], scratch_bytes: int) 
     for place, _, target in (link.partition(":") for link in shown["links"]):
         os.symlink(target, f"/new{place}")
     os.mkdir("/new/tmp")
-    kernel.mount("tmpfs", "/new/tmp", "tmpfs", NO_SUID | NO_DEVICES, f"size={scratch_bytes},mode=1777")
+    kernel.mount("tmpfs", "/new/tmp", "tmpfs", NO_SUID | NO_DEVICES, f"size={scratch_bytes},nr_inodes=1000,mode=1777")
     os.chdir("/new")
     kernel.pivot_root(".", ".")
     kernel.unmount(".")
