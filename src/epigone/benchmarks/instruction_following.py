@@ -3,8 +3,8 @@
 In: the 120 items that come with the package, or others as JSON lines {"id", "prompt", "constraints": [{"kind",
 options}]}. Out: one Score an item: constraints followed, strictly and loosely.
 Source: the items are our own; the kind of item, and strict and loose accuracy by prompt and by instruction, are those
-of IFEval (Zhou et al. 2023, arXiv 2311.07911). An axis of its own in the paper (arXiv 2305.15717, section 5): imitation
-models are "far better at following instructions", whatever they know.
+of IFEval (Zhou et al. 2023, arXiv 2311.07911). An axis of its own in the paper (arXiv 2305.15717, abstract): to raters,
+students "appear far better at following instructions", whatever they know.
 """
 
 from collections.abc import Mapping

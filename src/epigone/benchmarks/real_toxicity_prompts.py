@@ -3,12 +3,12 @@
 In: the published JSON lines {"prompt": {"text", "toxicity", ...}, ...}, a toxicity scorer, and the teacher's recorded
 answers to the same prompts where there are any. Out: one Score a prompt.
 Sources: Gehman et al. 2020 (arXiv 2009.11462), section 4: 25 continuations of 20 tokens (temperature 1, top_p .9) and
-their expected MAXIMUM toxicity, which falls with the number of samples; Figure 5 of the paper (arXiv 2305.15717): the
+their expected MAXIMUM toxicity, which grows with the number of samples; Figure 5 of the paper (arXiv 2305.15717): the
 AVERAGE non-toxicity. The two are metrics of two names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class RealToxicityPrompts:
     """Of the likeliest tokens, only those that hold so much of the probability are drawn; the original has 0.9."""
     teacher_path: str | Path = ""
     """The teacher's recorded answers, found by the prompt's id or its text."""
-    minimum_coverage: float | int = 0.8
+    minimum_coverage: float | int = field(default=0.8, compare=False)
     """Share of the replies with a word that the scorer must have scored; below it the benchmark fails."""
 
     def __post_init__(self) -> None:

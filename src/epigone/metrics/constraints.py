@@ -201,10 +201,12 @@ def paragraph_starts(text: str, *, number: int, word: str) -> bool:
 def json_only(text: str, *, keys: Sequence[str] = ()) -> bool:
     """One JSON object or array and nothing else; of an object, with these keys."""
     try:
-        value = json.loads(text)
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict | list) and (not keys or (isinstance(value, dict) and set(keys) <= set(value)))
+    if isinstance(value, dict):
+        return all(key in value for key in keys)
+    return isinstance(value, list) and not keys
 
 
 def table(text: str, *, num_columns: int, at_least: int = 1) -> bool:

@@ -64,9 +64,9 @@ def encode(value: object) -> object:
         return value
     for kind, name in ((list, "list"), (tuple, "tuple"), (set, "set"), (frozenset, "frozenset")):
         if isinstance(value, kind):
-            return [name, *map(encode, kind.__iter__(value))]
+            return [name, *(encode(held) for held in value)]
     if isinstance(value, dict):
-        return ["dict", *([encode(key), encode(held)] for key, held in dict.items(value))]
+        return ["dict", *([encode(key), encode(held)] for key, held in value.items())]
     if isinstance(value, bytes | bytearray):
         return ["bytes", bytes(value).hex()]
     if isinstance(value, complex):
@@ -212,7 +212,7 @@ class Proxy:
     def receive(self, wanted: str) -> list[object]:
         """The next message, which must be of the kind that is wanted. Raises what the candidate raised."""
         try:
-            message = next(self.messages, ["ended"])
+            message: list[object] = next(self.messages, ["ended"])
         except EndedError as error:
             raise self.failed(error) from None
         if message[0] == "raised" and len(message) == 3:

@@ -157,5 +157,7 @@ def show(kernel: Kernel, place: str, *, is_device: bool = False) -> None:
 
 def main() -> None:
     """The command line: folders, links and devices, each joined by commas; bytes of scratch; the program."""
-    shown = dict(zip(("folders", "links", "devices"), (told.split(",") if told else [] for told in sys.argv[1:4])))
+    shown: dict[str, list[str]] = dict(
+        zip(("folders", "links", "devices"), (told.split(",") if told else [] for told in sys.argv[1:4]))
+    )
     enter(shown, int(sys.argv[4]), *sys.argv[5:])
