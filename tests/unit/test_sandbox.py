@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,13 +114,14 @@ def test_hostile_programs(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.
             "pid": str(os.getpid()),
             "token": token,
         }
-        fakes, deeds = hostile("fake", places), hostile("deed", places)
-        programs = {name: Program(source, "answer", FAKE_CHECK) for name, source in fakes.items()}
-        programs |= {name: Program(source, "answer", DEED_CHECK) for name, source in deeds.items()}
-        programs |= {f"{name} again": programs[name] for name in ("what the last program left", "leaves with status 0")}
-        programs["honest"] = Program(CUBE, "answer", FAKE_CHECK)
-        outcomes = dict(zip(programs, sandbox.run(list(programs.values())), strict=True))
-    assert len(programs) > 60
+        fakes = {name: Program(text, "answer", FAKE_CHECK) for name, text in hostile("fake", places).items()}
+        deeds = {name: Program(text, "answer", DEED_CHECK) for name, text in hostile("deed", places).items()}
+        deeds |= {f"{name} again": deeds[name] for name in ("what the last program left", "writes outside")}
+        others = {"honest": Program(CUBE, "answer", FAKE_CHECK), **deeds}
+        waiting = replace(sandbox, num_workers=6)  # many of them do nothing until their time is up
+        outcomes = dict(zip(fakes, waiting.run(list(fakes.values())), strict=True))
+        outcomes |= dict(zip(others, sandbox.run(list(others.values())), strict=True))
+    assert len(outcomes) > 60
     assert [name for name, outcome in outcomes.items() if outcome.passed] == ["honest"]
     could_not = {name for name in deeds if "AssertionError" in outcomes[name].detail}
     assert set(deeds) - could_not <= {"calls under other numbers"}, "a deed that broke was not tried to its end"
@@ -127,6 +129,27 @@ def test_hostile_programs(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.
     assert outcomes["memory in one piece"].reason == "memory" and outcomes["leaves with status 0"].reason == "error"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch", "secret"]
     assert list((tmp_path / "scratch").iterdir()) == []
+    assert left_over(token) == []
+
+
+def test_whoever_runs_it_may_be_killed(sandbox: Sandbox) -> None:
+    """Then nothing is left to stop the programs, and they stop."""
+    token = str(sandbox.limits.file_bytes + 1)
+    host = f"""
+from epigone.sandbox import Limits, Program, Sandbox
+limits = Limits(timeout_seconds=60, file_bytes={token})
+sandbox = Sandbox(limits, isolation={sandbox.isolation!r}, interpreter={sandbox.interpreter!r})
+sandbox.run([Program("import time; time.sleep(60)", "answer", "")])
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    running = subprocess.Popen([sys.executable, "-c", host], env=environment)
+    try:
+        while len(carrying(f'"FSIZE": {token}')) < 2:
+            assert running.poll() is None, "it ended by itself"
+            time.sleep(0.05)
+    finally:
+        running.kill()
+        running.wait()
     assert left_over(token) == []
 
 

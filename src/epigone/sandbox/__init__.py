@@ -124,7 +124,7 @@ class Sandbox:
     def run(self, programs: Sequence[Program]) -> list[Outcome]:
         """One Outcome a program, in order. Raises WorkError where there is no isolation or a sandbox does not start."""
         isolation = self.found
-        num_workers = self.num_workers or len(os.sched_getaffinity(0))
+        num_workers = self.num_workers or _num_cores()
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(num_workers) as pool:
             for outcome in pool.map(lambda program: _outcome(program, isolation, self.limits), programs):
@@ -141,6 +141,10 @@ class Sandbox:
             if not self.allow_unsandboxed:
                 raise
             return Isolation(UNSANDBOXED, self.interpreter or sys.executable, self.limits.scratch_bytes)
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _outcome(program: Program, isolation: Isolation, limits: Limits) -> Outcome:
