@@ -17,8 +17,9 @@ from epigone.backends.canned import Canned
 from epigone.benchmarks.humaneval import HumanEval, function_in
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.metrics.pass_at_k import pass_at_k
-from epigone.records import Completion, Sample
+from epigone.records import Completion, Sample, Score
 from epigone.sandbox import Sandbox, isolation
+from epigone.store import read_records, write_records
 
 ADD = {
     "task_id": "T/0",
@@ -83,6 +84,8 @@ def test_chat_and_reasons(tmp_path: Path, isolated: None) -> None:
     rest = {"wrong": 0.2, "error": 0.2, "timeout": 0.0, "memory": 0.0, "refused": 0.0, "no_program": 0.2}
     assert score.metrics == pytest.approx({"pass_at_1": 0.4, "pass_at_2": 0.7, "pass_at_5": 1.0} | rest)
     assert "```python\nfrom typing import List" in score.prompt and score.reply == good
+    write_records(tmp_path / "records.jsonl", [score])
+    assert read_records(tmp_path / "records.jsonl", Score) == [score]
 
 
 @pytest.mark.parametrize(

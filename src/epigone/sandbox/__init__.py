@@ -35,7 +35,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -174,23 +174,25 @@ class _Run:
     scratch: str
 
     def outcome(self, task: IO[str]) -> Outcome:
-        calls, calls_in = os.pipe()
-        replies_in, replies = os.pipe()
-        verdict_in, verdict = os.pipe()
-        started: list[subprocess.Popen[bytes]] = []
+        """Raises WorkError where they do not start."""
         told = json.dumps(self.limits.of_process())
-        try:
-            started.append(self._start("candidate", [told], stdin=calls, stdout=replies))
-            arguments = [told, str(calls_in), str(replies_in)]
+        started: list[subprocess.Popen[bytes]] = []
+        with ExitStack() as ours, ExitStack() as theirs:
+            calls, calls_in = _pipe(theirs, theirs)
+            replies_in, replies = _pipe(theirs, theirs)
+            verdict_in, verdict = _pipe(ours, theirs)
             passed = (calls_in, replies_in)
-            started.append(self._start("checker", arguments, stdin=task.fileno(), stdout=verdict, passed=passed))
-            for fd in (calls, calls_in, replies_in, replies, verdict):
-                os.close(fd)
-            return _verdict(verdict_in, self.limits.timeout_seconds)
-        finally:
-            os.close(verdict_in)
-            for process in started:
-                _end(process)
+            arguments = [told, *map(str, passed)]
+            try:
+                started.append(self._start("candidate", [told], stdin=calls, stdout=replies))
+                started.append(self._start("checker", arguments, stdin=task.fileno(), stdout=verdict, passed=passed))
+                theirs.close()  # or nobody would be told when one of them ends
+                return _verdict(verdict_in, self.limits.timeout_seconds)
+            except OSError as error:
+                raise WorkError(f"a sandbox did not start: {error}; is there room for more processes?") from error
+            finally:
+                for process in started:
+                    _end(process)
 
     def _start(
         self, role: str, arguments: list[str], *, stdin: int, stdout: int, passed: tuple[int, ...] = ()
@@ -210,6 +212,14 @@ class _Run:
             group=user,
             extra_groups=None if user is None else [],
         )
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """Its two ends, to be closed with these."""
+    ends = os.pipe()
+    reader.callback(os.close, ends[0])
+    writer.callback(os.close, ends[1])
+    return ends
 
 
 def _verdict(fd: int, timeout_seconds: float | int) -> Outcome:
