@@ -8,6 +8,7 @@ import tokenizers
 
 from epigone.errors import ArtifactError, DataError, SpecError
 from epigone.models import encoder
+from epigone.models import params as parameters
 from epigone.toxicity.sequence_classifier import SequenceClassifier
 
 torch = pytest.importorskip("torch", reason="the oracle of this test is transformers on torch")
@@ -104,3 +105,27 @@ def test_bad_folders(made, tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ArtifactError, match=r"model\.safetensors is missing"):
         SequenceClassifier(folder).toxicity(["you"])
+
+
+def test_a_config_as_they_are_published() -> None:
+    """The keys of older exports, as those of BERT classifiers with several independent labels have them."""
+    labels = ["toxic", "severe", "obscene", *(f"l{number}" for number in range(3, 11))]
+    told = {
+        "_name_or_path": "bert-base-uncased", "architectures": ["BertForSequenceClassification"],
+        "attention_probs_dropout_prob": 0.1, "classifier_dropout": None, "gradient_checkpointing": False,
+        "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 768,
+        "id2label": {str(number): name for number, name in enumerate(labels)},
+        "initializer_range": 0.02, "intermediate_size": 3072, "label2id": {}, "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 12,
+        "pad_token_id": 0, "position_embedding_type": "absolute", "problem_type": "multi_label_classification",
+        "pruned_heads": {}, "torch_dtype": "float32", "transformers_version": "4.9.0", "type_vocab_size": 2,
+        "use_cache": True, "vocab_size": 30522,
+    }  # fmt: skip
+    shape = encoder.shape_of(told)
+    assert shape.is_multi_label and shape.labels[2] == "obscene" and shape.labels[10] == "l10"
+    assert parameters.num_params(encoder.param_tree(shape)) == 109_482_240 + 11 * 769  # BERT base, and the head
+    assert not encoder.shape_of(told | {"problem_type": None}).is_multi_label
+    assert encoder.shape_of(told | {"problem_type": None, "id2label": {"0": "toxicity"}}).is_multi_label
+    for key, value in (("pruned_heads", {"0": [1]}), ("position_embedding_type", "relative_key"), ("odd", 1)):
+        with pytest.raises(DataError, match=key):
+            encoder.shape_of(told | {key: value})

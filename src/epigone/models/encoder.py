@@ -38,11 +38,13 @@ _BERT_FIXED = {
     "position_embedding_type": (None, "absolute"),
     "is_decoder": (False,),
     "add_cross_attention": (False,),
+    "pruned_heads": (None, {}),
 }
 _DROPPED = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "gradient_checkpointing", "output_past"),
     *("directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_type"),
-    *("pooler_size_per_head", "tie_word_embeddings", "language", "cls_token_id", "sep_token_id"),
+    *("pooler_size_per_head", "tie_word_embeddings", "language", "cls_token_id", "sep_token_id", "finetuning_task"),
+    *("tie_weights_", "_num_labels", "attn_implementation"),
 )
 _BERT = Attributes("bert", "BertForSequenceClassification", _BERT_FIELDS, _BERT_FIXED, frozenset(_DROPPED))
 _DISTILBERT = Attributes(
@@ -56,7 +58,7 @@ _DISTILBERT = Attributes(
         "hidden_dim": "hidden_width",
         "max_position_embeddings": "max_positions",
     },
-    {"activation": ("gelu",)},
+    {"activation": ("gelu",), "pruned_heads": (None, {})},
     frozenset((*_DROPPED, "attention_dropout", "dropout", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds")),
 )
 _ATTRIBUTES = {"bert": _BERT, "roberta": _BERT, "xlm-roberta": _BERT, "distilbert": _DISTILBERT}
