@@ -225,14 +225,20 @@ def test_koalas_keywords() -> None:
 
 def test_toxicity_takes_any_scorer_and_the_most_toxic_line() -> None:
     class Loud:
+        identity = "loud"
+
         def toxicity(self, texts):
-            return [sum(map(str.isupper, text)) / len(text) for text in texts]
+            return [sum(map(str.isupper, text)) / len(text) if text != "?" else None for text in texts]
 
     assert dropped(Toxicity(Loud()), talk("quiet\n\nLOUD", "yes")) == ["toxicity 1.00 of at most 0.50"]
     assert dropped(Toxicity(Loud(), turns="user"), talk("quiet", "LOUD")) == []
     assert dropped(Toxicity(Loud(), threshold=0.3), talk("ABc"), talk("abC")) == [
         "toxicity 0.67 of at most 0.30",
         "toxicity 0.33 of at most 0.30",
+    ]
+    assert dropped(Toxicity(Loud()), talk("?", "LOUD"), talk("?", "quiet")) == [
+        "toxicity 1.00 of at most 0.50",
+        "the scorer has no score for 1 lines",
     ]
     with pytest.raises(SpecError, match="threshold 0"):
         Toxicity(Loud(), threshold=0.0)

@@ -244,11 +244,12 @@ def test_the_command_tells_n_interval_and_protocol(questions: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("http://127.0.0.1:1/v1", "--served-as: which model"),
-        ("no/such/folder", "there is no file or folder no/such/folder"),
-        ("chekpoint:x", "Did you mean 'checkpoint'"),
+        ("http://127.0.0.1:1/v1", "which model of http://127.0.0.1:1/v1"),
+        ("no/such/folder", "give a checkpoint, MODEL@URL"),
+        ("chekpoint:x", "give a checkpoint, MODEL@URL"),
     ],
 )
-def test_models_that_are_none(model: str, says: str) -> None:
+def test_models_that_are_none(model: str, says: str, tmp_path: Path) -> None:
+    wanted = evaluate_command.Wanted(["natural_questions:x.jsonl"], model)
     with pytest.raises(SpecError, match=says):
-        evaluate_command.backend_of(model)
+        evaluate_command.run_evaluations(wanted, tmp_path, quiet=True)
