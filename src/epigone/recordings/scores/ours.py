@@ -39,8 +39,8 @@ class Ours:
                 if value is None:
                     yield Drop(item_id, "no number", f"row {number}: {metric} is {shown(plain)}")
                 elif metric not in COUNTS:
-                    texts = (str(row.get(name, "")) for name in ("prompt", "reply", "parsed", "group"))
-                    sheets.setdefault(metric, {})[item_id] = Score(item_id, {metric: value}, *texts)
+                    texts = {name: str(row.get(name, "")) for name in ("prompt", "reply", "parsed", "group")}
+                    sheets.setdefault(metric, {})[item_id] = Score(item_id, {metric: value}, **texts)
         protocol = _protocol(path)
         benchmark = protocol.partition("--")[0]
         for metric, scores in sheets.items():
