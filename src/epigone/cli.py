@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from epigone import audit_cli, collect_cli, discover, evaluate_cli, judge_cli, prompts_cli, rate_cli, serve_cli
+from epigone import (
+    audit_cli,
+    collect_cli,
+    discover,
+    evaluate_cli,
+    facts_cli,
+    judge_cli,
+    prompts_cli,
+    rate_cli,
+    serve_cli,
+)
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -311,6 +321,7 @@ select = app.command()(prompts_cli.select)
 collect = app.command()(collect_cli.collect)
 evaluate = app.command()(evaluate_cli.evaluate)
 judge = app.command()(judge_cli.judge)
+facts = app.command()(facts_cli.facts)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 rate = app.command()(rate_cli.rate)
@@ -320,6 +331,7 @@ SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
     "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
+    "facts": ("--judgments",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),
