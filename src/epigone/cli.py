@@ -318,6 +318,7 @@ def plan(
 
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
+held_out = app.command(name="held-out")(prompts_cli.held_out)
 collect = app.command()(collect_cli.collect)
 evaluate = app.command()(evaluate_cli.evaluate)
 judge = app.command()(judge_cli.judge)
@@ -332,6 +333,7 @@ SEVERAL = {
     "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
     "facts": ("--judgments",),
+    "held-out": ("--training", "--language"),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),
