@@ -18,6 +18,7 @@ from epigone import (
     evaluate_cli,
     facts_cli,
     judge_cli,
+    probe_cli,
     prompts_cli,
     rate_cli,
     serve_cli,
@@ -323,6 +324,7 @@ collect = app.command()(collect_cli.collect)
 evaluate = app.command()(evaluate_cli.evaluate)
 judge = app.command()(judge_cli.judge)
 facts = app.command()(facts_cli.facts)
+probe = app.command()(probe_cli.probe)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 rate = app.command()(rate_cli.rate)

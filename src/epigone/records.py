@@ -58,15 +58,6 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptOrigin:
-    """Where a prompt was published: the file, and what it says that the prompt is about, if anything."""
-
-    prompt_id: str
-    source: str
-    category: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How a reply is drawn. `temperature` 0 is greedy; `stop` strings end the reply and are cut off.
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from epigone.curation import evaluation_prompts
+from epigone.curation import PromptOrigin, evaluation_prompts
 from epigone.errors import DataError
 from epigone.interfaces import Filter
-from epigone.records import Conversation, Drop, Prompt, PromptOrigin
+from epigone.records import Conversation, Drop, Prompt
 from epigone.rows import bare_name, identity
 from epigone.spec import Component, Input
 from epigone.store import write_records

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from epigone.curation import PromptOrigin
 from epigone.errors import DataError, SpecError
 from epigone.interfaces import StageSpec
-from epigone.records import Prompt, PromptOrigin
+from epigone.records import Prompt
 from epigone.rows import read_prompts
 from epigone.spec import Artifact
 from epigone.store import read_records, write_records
