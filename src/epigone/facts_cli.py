@@ -20,7 +20,7 @@ def facts(
     model: Annotated[str, typer.Option(help="Who judges: a checkpoint, MODEL@URL, a server's URL, or a backend.")] = "",
     served_as: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
     by: Annotated[
-        str, typer.Option(help="A rule in its place: claims:FACTS_FOLDER of a simulated world, or another checker.")
+        str, typer.Option(help="A rule in its place: claims:WORLD of a simulated one, or another checker.")
     ] = "",
     rater: Annotated[str, typer.Option(help="What the judge is called in records.")] = "",
     references: Annotated[str, typer.Option(help="Right answers: JSON lines of prompt_id and reference.")] = "",

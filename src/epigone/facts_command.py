@@ -48,9 +48,14 @@ def run_facts(
     stage = stage_of(wanted)
     folder = build(stage, root, console, num_workers, executor)
     summary = read_summary(folder)
-    models = cast(Mapping[str, Mapping[str, object]], summary["models"])
+    models = cast(Sequence[Mapping[str, object]], summary["models"])
     preferred = cast(Sequence[Mapping[str, object]], summary["preferred_though_wrong"])
     console.print(_factuality(models))
+    if lost := sum(cast(int, each["num_unread"]) for each in models):
+        total = sum(cast(int, each["num_sentences"]) for each in models)
+        console.print(
+            f"{lost} of {total} sentences were not read and are in no share; dropped.jsonl of the scores has them"
+        )
     if preferred:
         console.print()
         console.print(_preferred(preferred))
@@ -63,7 +68,7 @@ def run_facts(
 def stage_of(wanted: Wanted) -> ReportFacts:
     """What was asked for. Raises SpecError for whatever is not there or cannot be."""
     if bool(wanted.model) == bool(wanted.by):
-        raise SpecError("who checks? Give --model, a judge that is asked, or --by, a rule such as claims:FACTS_FOLDER")
+        raise SpecError("who checks? Give --model, a judge that is asked, or --by, a rule such as claims:WORLD")
     models: list[CheckedModel] = []
     for source in wanted.answers:
         name, path = named_path(source)
@@ -101,25 +106,26 @@ def _called(wanted: Wanted) -> str:
     return before if at else Path(wanted.model).stem
 
 
-def _factuality(models: Mapping[str, Mapping[str, object]]) -> Table:
-    table = Table("model", "wrong", "95 %", "authoritative", "95 %", "claiming", "answers", "not read", box=None)
-    for name, found in models.items():
-        shares = [text for share in ("wrong", "authoritative") for text in _share(found[share])]
-        table.add_row(name, *shares, *(f"{found[f'num_{each}']}" for each in ("claiming", "answers", "unread")))
+def _factuality(models: Sequence[Mapping[str, object]]) -> Table:
+    table = Table("model", "wrong", "authoritative", "claiming", "answers", "not read", box=None)
+    for found in models:
+        counts = (f"{found[f'num_{each}']}" for each in ("claiming", "answers", "unread"))
+        table.add_row(str(found["model"]), _share(found["wrong"]), _share(found["authoritative"]), *counts)
     return table
 
 
 def _preferred(rows: Sequence[Mapping[str, object]]) -> Table:
-    table = Table("judgments", "model", "against", "preferred though wrong", "95 %", "n", "left out", box=None)
+    table = Table("judgments", "model", "against", "preferred though wrong", "n", "left out", box=None)
     for row in rows:
         named = (str(row[each]) for each in ("judgments", "model", "against"))
         n = cast(Mapping[str, object], row["share"])["n"]
-        table.add_row(*named, *_share(row["share"]), f"{n}", f"{row['num_unread']}")
+        table.add_row(*named, _share(row["share"]), f"{n}", f"{row['num_unread']}")
     return table
 
 
-def _share(found: object) -> tuple[str, str]:
+def _share(found: object) -> str:
+    """A share with its 95 % interval."""
     if found is None:
-        return "not measured", ""
+        return "not measured"
     each = cast(Mapping[str, float], found)
-    return f"{each['value']:.1%}", f"{each['low']:.1%} to {each['high']:.1%}"
+    return f"{each['value']:.1%} [{each['low']:.0%}, {each['high']:.0%}]"

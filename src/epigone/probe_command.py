@@ -87,7 +87,7 @@ def stage_of(wanted: Wanted) -> CompareItems:
 
 
 def _print(summary: Mapping[str, object], console: Console) -> None:
-    table = Table("items", "n", "as published", "so", "difference", "95 %", "p", "lost / won", box=None)
+    table = Table("items", "n", "as published", "so", "difference", "p", "lost / won", box=None)
     for row in cast(Sequence[Mapping[str, object]], summary["variants"]):
         so, published, apart = (
             cast(Mapping[str, float], row[each]) for each in ("accuracy", "accuracy_as_published", "difference")
@@ -97,8 +97,7 @@ def _print(summary: Mapping[str, object], console: Console) -> None:
             f"{so['n']}",
             f"{published['value']:.1%}",
             f"{so['value']:.1%}",
-            f"{apart['value']:+.1%}",
-            f"{apart['low']:+.1%} to {apart['high']:+.1%}",
+            f"{apart['value']:+.1%} [{apart['low']:+.0%}, {apart['high']:+.0%}]",
             f"{row['p']:.3g}" if row["p"] is not None else "not paired",
             f"{row['num_lost']} / {row['num_won']}" if row["is_paired"] else "",
         )

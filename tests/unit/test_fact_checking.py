@@ -279,9 +279,9 @@ def test_the_command_with_a_rule_and_with_replies_that_were_kept(tmp_path, data_
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
     wanted = Wanted([str(tmp_path / f"{name}.json") for name in said], by=f"claims:{facts}")
     found = run_facts(wanted, tmp_path / "runs", quiet=True)
-    shares = {name: (each["wrong"]["value"], each["num_claiming"]) for name, each in found["models"].items()}
-    assert shares == {"good": (0.0, 5), "bad": (1.0, 10)}
-    assert all(each["authoritative"] is None for each in found["models"].values())
+    shares = [(each["model"], each["wrong"]["value"], each["num_claiming"]) for each in found["models"]]
+    assert shares == [("good", 0.0, 5), ("bad", 1.0, 10)]  # as they were given
+    assert all(each["authoritative"] is None for each in found["models"])
 
     (model,) = vicuna(data_root, "gpt35", limit=5)
     store = Store(tmp_path / "runs")
@@ -291,7 +291,7 @@ def test_the_command_with_a_rule_and_with_replies_that_were_kept(tmp_path, data_
     replies = store.path(model.checked) / "raw.jsonl"
     again = run_facts(Wanted([f"M={answers}"], f"replay:{replies}", limit=5), tmp_path / "runs", quiet=True)
     told = json.loads((store.path(model.checked) / "summary.json").read_text())
-    assert again["models"]["M"]["wrong"] == told["estimates"]["wrong"] and told["num_unread"] == 0
+    assert again["models"][0]["wrong"] == told["estimates"]["wrong"] and told["num_unread"] == 0
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ class ReportFacts:
         )
         for path, content in render(findings).items():
             write_text(out / path, content)
-        told = {
-            "models": {name: asdict(found) for name, found in findings.factuality.items()},
+        told: dict[str, object] = {
+            "models": [{"model": name, **asdict(found)} for name, found in findings.factuality.items()],
             "preferred_though_wrong": [
                 {"judgments": source, "model": a, "against": b, **asdict(found)}
                 for source, a, b, found in findings.preferred
