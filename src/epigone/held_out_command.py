@@ -40,6 +40,7 @@ class Wanted:
     teacher: str = ""
     num_probes: int = 0
     max_tokens: int = 512
+    sort_by: str = ""
     seed: int = 0
     name: str = "held-out"
 
@@ -73,10 +74,11 @@ def stage_of(wanted: Wanted, root: Path) -> HoldOut:
             "is none to compare with, and then no --training is given"
         )
     filtered = FilterPrompts(tuple(map(Input, wanted.sources)), _filters(wanted, root), name=f"{wanted.name}-filtered")
+    sorter = _model("--sort-by", wanted.sort_by) if wanted.sort_by else None
     if not wanted.hard:
         if wanted.base or wanted.teacher or wanted.num_probes:
             raise SpecError("--base, --teacher and --probes choose a hard set: add --hard, or leave them out")
-        return HoldOut(filtered, wanted.num, seed=wanted.seed, name=wanted.name)
+        return HoldOut(filtered, wanted.num, sorter=sorter, seed=wanted.seed, name=wanted.name)
     if wanted.num < 1:
         raise SpecError("--hard: say with --num how many of the hardest prompts are wanted")
     num_probes = wanted.num_probes or wanted.num
@@ -91,7 +93,7 @@ def stage_of(wanted: Wanted, root: Path) -> HoldOut:
         seed=wanted.seed,
         name=f"{wanted.name}-hard",
     )
-    return HoldOut(filtered, wanted.num, hard, num_probes, seed=wanted.seed, name=f"{wanted.name}-hard")
+    return HoldOut(filtered, wanted.num, hard, num_probes, sorter, seed=wanted.seed, name=f"{wanted.name}-hard")
 
 
 def _filters(wanted: Wanted, root: Path) -> tuple[Component, ...]:
@@ -122,9 +124,7 @@ def _records(text: str, root: Path) -> Input:
 def _model(option: str, text: str) -> Component:
     model = backend_of(text) if text else None
     if model is None:
-        raise SpecError(
-            f"{option} {text}: --hard needs both models: a checkpoint, MODEL@URL, hf://OWNER/NAME or a backend"
-        )
+        raise SpecError(f"{option} {text}: a model is needed: a checkpoint, MODEL@URL, hf://OWNER/NAME or a backend")
     return model
 
 
@@ -141,4 +141,8 @@ def _print(read: Mapping[str, object], told: Mapping[str, object], console: Cons
         table.add_row(f"  category {category}", f"{num}")
     if num := told["num_without_category"]:
         table.add_row("  without a published category", f"{num}")
+    for category, num in cast(Mapping[str, int], told["table_5"]).items():
+        table.add_row(f"  Table 5: {category}", f"{num}")
+    if told["table_5"]:
+        table.add_row("  Table 5: not sorted", f"{told['num_unsorted']}")
     console.print(table)

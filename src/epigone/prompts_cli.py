@@ -112,6 +112,7 @@ def held_out(
         typer.Option(help="Prompts that both answer to choose the hard ones, set apart (0: as many as --num).", min=0),
     ] = 0,
     max_tokens: Annotated[int, typer.Option(help="Longest answer of a probe.", min=1)] = 512,
+    sort_by: Annotated[str, typer.Option(help="A model that sorts them into the categories of Table 5.")] = "",
     seed: Annotated[int, typer.Option(help="Draws the prompts, or the probes.")] = 0,
     name: Annotated[str, typer.Option(help="What the set is called.")] = "held-out",
     root: Root = Path("runs"),
@@ -133,6 +134,7 @@ def held_out(
         teacher=teacher,
         num_probes=probes,
         max_tokens=max_tokens,
+        sort_by=sort_by,
         seed=seed,
         name=name,
     )

@@ -74,6 +74,16 @@ def test_the_seed_draws_and_more_hold_the_fewer(tmp_path: Path, training: str) -
         run_held_out(Wanted([source], [training]), tmp_path / "runs", quiet=True)
 
 
+def test_a_model_sorts_them_and_what_it_does_not_say_is_missing(tmp_path: Path, training: str) -> None:
+    said = {0: "General QA", 1: "It might be Chat or Coding."}
+    replies = answers(tmp_path / "said.jsonl", [f"q{n}" for n in range(40)], said)
+    wanted = Wanted([prompts(tmp_path)], [training], num=0, sort_by=replies)
+    found = run_held_out(wanted, tmp_path / "runs", quiet=True)
+    assert found["table_5"] == {"General QA": 20} and found["num_unsorted"] == 20
+    labels = map(json.loads, (Path(found["artifact"]) / "labels.jsonl").read_text().splitlines())
+    assert {int(row["query_id"][1:]) % 2 for row in labels} == {0}
+
+
 def test_a_prompt_of_two_sources_is_held_out_once(tmp_path: Path, training: str) -> None:
     one, other = Path(prompts(tmp_path)), tmp_path / "other.jsonl"
     other.write_text(one.read_text().replace('"id": "q', '"id": "r'))
@@ -110,7 +120,7 @@ def test_hard_prompts_are_chosen_by_others_and_never_asked(tmp_path: Path, train
         ({"any_training": True}, "held out of what"),
         ({"training": ["nowhere"]}, "a dataset is needed"),
         ({"base": "replay:x"}, "add --hard"),
-        ({"hard": True}, "--base : --hard needs both models"),
+        ({"hard": True}, "--base : a model is needed"),
         ({"hard": True, "num": 0}, "how many of the hardest"),
         ({"sources": ["nowhere.jsonl"]}, "there is no file nowhere.jsonl"),
     ],
