@@ -22,6 +22,9 @@ from epigone.stages.select import Select
 from epigone.store import Store, read_summary
 
 RECORDS = "records.parquet"
+_COUNTS = (
+    "num_left", "num_kept", "num_choosing", "sources", "categories", "num_without_category", "table_5", "num_unsorted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def run_held_out(wanted: Wanted, root: Path, *, executor: str = "local", quiet: 
         console.print(
             f"chosen by {told['num_choosing']} others, not to be claimed on: {files['choosing']}", soft_wrap=True
         )
-    return {**files, "num_read": read["num_read"], "dropped": read["dropped"]} | told
+    return {**files, "num_read": read["num_read"], "dropped": read["dropped"]} | {key: told[key] for key in _COUNTS}
 
 
 def stage_of(wanted: Wanted, root: Path) -> HoldOut:
