@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from epigone import audit_cli, collect_cli, discover, evaluate_cli, judge_cli, prompts_cli, rate_cli, serve_cli
+from epigone import (
+    audit_cli,
+    collect_cli,
+    discover,
+    evaluate_cli,
+    facts_cli,
+    judge_cli,
+    probe_cli,
+    prompts_cli,
+    rate_cli,
+    serve_cli,
+)
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
 
@@ -308,9 +319,12 @@ def plan(
 
 prompts = app.command()(prompts_cli.prompts)
 select = app.command()(prompts_cli.select)
+held_out = app.command(name="held-out")(prompts_cli.held_out)
 collect = app.command()(collect_cli.collect)
 evaluate = app.command()(evaluate_cli.evaluate)
 judge = app.command()(judge_cli.judge)
+facts = app.command()(facts_cli.facts)
+probe = app.command()(probe_cli.probe)
 serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 rate = app.command()(rate_cli.rate)
@@ -320,6 +334,8 @@ SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
     "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
+    "facts": ("--judgments",),
+    "held-out": ("--training", "--language"),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),

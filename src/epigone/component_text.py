@@ -25,9 +25,13 @@ def component(folder: str, text: str, *, first: str = "") -> Component:
 
     A value is JSON or plain text; several values of one option are joined by +; FOLDER/NAME and FOLDER/NAME:VALUE are
     components. With `first`, a value without an option's name is that of this option, and a value that is a file or
-    folder is read by content: it becomes an Input.
+    folder is read by content: it becomes an Input. One outside the package is `my_pkg.my_module:MyBench`, and its
+    options stand behind one more colon.
     """
     name, _, rest = text.partition(":")
+    if "." in name and rest:
+        cls, _, rest = rest.partition(":")
+        name = f"{name}:{cls}"
     fields = {f.name: str(f.type) for f in dataclasses.fields(discover.find(folder, name)) if f.init}
     options: dict[str, object] = {}
     for pair in filter(None, [rest] if first and "=" not in rest else rest.split(",")):

@@ -1,6 +1,6 @@
-"""The verbs about where prompts come from: `epigone prompts` and `epigone select`. argv -> command; no logic.
+"""The verbs about where prompts come from: `epigone prompts`, `select` and `held-out`. argv -> command; no logic.
 
-In: argv. Out: what `prompts_command` and `select_command` give, both loaded when they run.
+In: argv. Out: what `prompts_command`, `select_command` and `held_out_command` give, loaded when they run.
 """
 
 from pathlib import Path
@@ -83,3 +83,59 @@ def select(
     command = discover.load("epigone.select_command")
     wanted = command.Wanted(source, num, by, base, teacher, probes, max_tokens, seed, name, executor)
     told(command.run_select(wanted, root, quiet=as_json), as_json)
+
+
+def held_out(
+    sources: Annotated[
+        list[str], typer.Argument(help="Prompts as evaluations publish them: JSON lines or arrays, one file or more.")
+    ],
+    *,
+    training: Annotated[
+        list[str] | None, typer.Option(help="Datasets that were trained on; prompts near to any example are left out.")
+    ] = None,
+    any_training: Annotated[
+        bool, typer.Option("--any-training", help="Compare with no training set: nothing is known to be held out.")
+    ] = False,
+    num: Annotated[int, typer.Option(help="How many (0: all that are left).", min=0)] = 255,
+    threshold: Annotated[
+        float, typer.Option(help="BLEU in percent above which a prompt is near.", min=0, max=99.9)
+    ] = 20.0,
+    language: Annotated[list[str] | None, typer.Option(help="Languages to keep, e.g. en de; any for all.")] = None,
+    keep_code: Annotated[bool, typer.Option("--keep-code", help="Keep prompts that ask for code.")] = False,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Those on which base and teacher are likely to differ most.")
+    ] = False,
+    base: Annotated[str, typer.Option(help="For --hard: the base model, e.g. a checkpoint's folder.")] = "",
+    teacher: Annotated[str, typer.Option(help="For --hard: the teacher, e.g. MODEL@URL.")] = "",
+    probes: Annotated[
+        int,
+        typer.Option(help="Prompts that both answer to choose the hard ones, set apart (0: as many as --num).", min=0),
+    ] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer of a probe.", min=1)] = 512,
+    sort_by: Annotated[str, typer.Option(help="A model that sorts them into the categories of Table 5.")] = "",
+    seed: Annotated[int, typer.Option(help="Draws the prompts, or the probes.")] = 0,
+    name: Annotated[str, typer.Option(help="What the set is called.")] = "held-out",
+    root: Root = Path("runs"),
+    executor: ExecutorName = "local",
+    as_json: Json = False,
+) -> None:
+    """Hold out prompts for an evaluation: not in the training data, in the wanted language, not about code."""
+    command = discover.load("epigone.held_out_command")
+    wanted = command.Wanted(
+        sources=sources,
+        training=training or [],
+        any_training=any_training,
+        num=num,
+        threshold=threshold,
+        languages=language or ["en"],
+        keep_code=keep_code,
+        hard=hard,
+        base=base,
+        teacher=teacher,
+        num_probes=probes,
+        max_tokens=max_tokens,
+        sort_by=sort_by,
+        seed=seed,
+        name=name,
+    )
+    told(command.run_held_out(wanted, root, executor=executor, quiet=as_json), as_json)

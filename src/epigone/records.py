@@ -11,6 +11,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 Verdict = Literal["a", "b", "tie"]
 Claim = Literal["right", "wrong", "off_topic"]
 """Of a claim in an answer: off_topic is true, but about something that was not asked."""
+Truth = Literal["right", "doubtful", "wrong", "none"]
+"""Of a sentence: wrong where any of its claims is; none where it claims nothing that could be checked."""
 ArmRole = Literal["teacher", "second_sample", "base", "student"]
 ArmData = Literal["none", "broad", "local_strict", "local_supported", "replay_only"]
 
@@ -367,6 +369,20 @@ class Sentence:
     text: str
     truth: Literal["right", "wrong", "off_topic", "mixed", "none"]
     begins: Literal["paragraph", "line", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence of an answer as it was found by a fact checker or a judge; None is not known, never a finding."""
+
+    prompt_id: str
+    place: int
+    """Of the sentence in its answer, from 0."""
+    text: str
+    begins: Literal["paragraph", "line", ""]
+    truth: Truth | None
+    is_authoritative: bool | None = None
+    """Whether it is written as somebody would who knows, true or not."""
 
 
 @dataclass(frozen=True, slots=True)

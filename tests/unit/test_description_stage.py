@@ -16,11 +16,11 @@ from tokenizers.pre_tokenizers import Whitespace
 from epigone.datasets import write_dataset
 from epigone.describe_command import Wanted, backend_of, dataset_of, run_describe, stage_of
 from epigone.errors import DataError, SpecError, WorkError
-from epigone.metrics.categories import CATEGORIES
+from epigone.metrics.categories import CATEGORIES, LONGEST, prompt_of
 from epigone.records import Conversation, Drop, Message
 from epigone.rows import prompt_id_of
 from epigone.spec import Artifact, Component, Input
-from epigone.stages.categorise import LONGEST, Categorise, prompt_of
+from epigone.stages.categorise import Categorise
 from epigone.stages.describe import Describe
 from epigone.store import Store, write_json, write_records
 

@@ -7,6 +7,7 @@ Source: section 3.2 of the paper (arXiv 2305.15717) for queries; the published e
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,15 @@ Turns = Literal["first", "user", "all"]
 PROMPT_FIELDS = ("question", "text", "prompt", "instruction", "turns", "messages")
 """The fields of an evaluation file that hold what is asked, the first that is there counting."""
 _WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOrigin:
+    """Where a prompt was published: the file, and what it says that the prompt is about, if anything."""
+
+    prompt_id: str
+    source: str
+    category: str = ""
 
 
 def texts_of(conversation: Conversation, turns: Turns) -> list[str]:

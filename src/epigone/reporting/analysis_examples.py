@@ -6,18 +6,15 @@ Source: arXiv 2305.15717, Figure 2.
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from epigone.interfaces import FactChecker
+from epigone.metrics.sentences import Begins, sentences_of
 from epigone.records import Example, Sentence
 from epigone.reporting.evaluated import ModelData, base_arm, only
 
 NUM_EXAMPLES = 4
-ITEM_MARK = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,3}\s?[.)])\s+")
-SENTENCE_GAP = re.compile(r"(?<=[.!?])\s+")
 
 
 def examples(models: Sequence[ModelData], prompts: Mapping[str, str], checker: FactChecker) -> tuple[Example, ...]:
@@ -64,26 +61,9 @@ def _largest(models: Sequence[ModelData]) -> ModelData | None:
 
 def sentences(text: str, asked: str, checker: FactChecker) -> tuple[Sentence, ...]:
     """The sentences of a text, each with the truth of its claims and the line or paragraph that it begins."""
-    found: list[Sentence] = []
-    begins: Literal["paragraph", "line", ""] = "paragraph"
-    for line in text.splitlines():
-        parts = _split(line)
-        for part in parts:
-            found.append(_sentence(part, asked, checker, begins))
-            begins = ""
-        begins = "line" if parts else "paragraph"
-    return tuple(found)
+    return tuple(_sentence(part, asked, checker, begins) for part, begins in sentences_of(text))
 
 
-def _split(line: str) -> list[str]:
-    mark = ITEM_MARK.match(line)
-    rest = line[mark.end() :] if mark else line
-    parts = [part for part in SENTENCE_GAP.split(rest.strip()) if part]
-    if mark and parts:
-        parts[0] = mark[0].strip() + " " + parts[0]
-    return parts
-
-
-def _sentence(text: str, asked: str, checker: FactChecker, begins: Literal["paragraph", "line", ""]) -> Sentence:
+def _sentence(text: str, asked: str, checker: FactChecker, begins: Begins) -> Sentence:
     claims = set(checker.check(text, asked))
     return Sentence(text, "mixed" if len(claims) > 1 else claims.pop() if claims else "none", begins)

@@ -1,6 +1,7 @@
 """Questions with four options, in every layout that MMLU is published in.
 
-In: a folder, or one file of all subjects. Out: Items by subject, every byte of a field kept.
+In: a folder, or one file of all subjects. Out: Items by subject, every byte of a field kept; and Items as such a file,
+whose column item_id keeps the ids that they have.
 
     SUBJECT_test.csv                        the original: no header, question,A,B,C,D,letter
     SUBJECT_test.csv                        copies: a header that ends in `answer`, answers A-D or 0-3
@@ -13,7 +14,7 @@ Sources: https://github.com/hendrycks/test; https://huggingface.co/datasets/cais
 import ast
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -38,7 +39,9 @@ _PATTERNS = (
 
 
 def read_split(place: Path, split: str) -> dict[str, list[Item]]:
-    """The questions of a split (test, dev) by subject, subjects in alphabetical order, ids SUBJECT-NUMBER from 1.
+    """The questions of a split (test, dev) by subject, subjects in alphabetical order.
+
+    Ids are those of a column item_id, else SUBJECT-NUMBER from 1.
 
     Raises DataError naming file, row and value, or saying what was looked for.
     """
@@ -49,16 +52,29 @@ def read_split(place: Path, split: str) -> dict[str, list[Item]]:
         )
     found: dict[str, list[Item]] = {}
     for path in paths:
-        for item in read_subject(path, _subject_of(path, split)):
+        for item in _items(path, _subject_of(path, split)):
             found.setdefault(item.group, []).append(item)
     return {subject: [_numbered(i, n) for n, i in enumerate(found[subject], 1)] for subject in sorted(found)}
 
 
 def read_subject(path: Path, subject: str) -> list[Item]:
     """The questions of one file; `subject` is that of rows that name none. Raises DataError naming file and row."""
+    return [_numbered(item, number) for number, item in enumerate(_items(path, subject), 1)]
+
+
+def write_items(path: Path, items: Sequence[Item]) -> None:
+    """Items as one Parquet file in Hugging Face's columns, and item_id."""
+    rows = [
+        {"item_id": i.id, "question": i.question, "choices": list(i.options), "answer": i.label, "subject": i.group}
+        for i in items
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+def _items(path: Path, subject: str) -> list[Item]:
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
-    found = [_item(row, f"{path}: row {number}", subject) for number, row in rows]
-    return [_numbered(item, number) for number, item in enumerate(found, 1)]
+    return [_item(row, f"{path}: row {number}", subject) for number, row in rows]
 
 
 def _files(folder: Path, split: str) -> list[Path]:
@@ -74,7 +90,8 @@ def _subject_of(path: Path, split: str) -> str:
 
 
 def _numbered(item: Item, number: int) -> Item:
-    return Item(f"{item.group}-{number}", item.question, item.answers, item.options, item.label, item.group)
+    name = item.id or f"{item.group}-{number}"
+    return Item(name, item.question, item.answers, item.options, item.label, item.group)
 
 
 Row = dict[str, object]
@@ -124,4 +141,11 @@ def _item(row: Row, where: str, subject: str) -> Item:
     label = LETTERS.find(key) if key in tuple(LETTERS) else "0123".find(key) if key in tuple("0123") else -1
     if label < 0:
         raise DataError(f"{where}: answer {answer!r}; allowed: A B C D or 0 1 2 3")
-    return Item("", question, (options[label],), tuple(options), label, str(row.get("subject") or subject))
+    return Item(
+        str(row.get("item_id") or ""),
+        question,
+        (options[label],),
+        tuple(options),
+        label,
+        str(row.get("subject") or subject),
+    )

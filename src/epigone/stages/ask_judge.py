@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from epigone import judging
-from epigone.errors import DataError, SpecError, WorkError
+from epigone.errors import SpecError, WorkError
 from epigone.interfaces import AskedJudge, LanguageModel, StageSpec
 from epigone.judging import Look, Pair
-from epigone.records import Generation, Message, Prompt, Response, SamplingParams
-from epigone.rows import read_rows
+from epigone.recordings.given import answers_in, references_in, text_asked
+from epigone.records import Prompt, SamplingParams
 from epigone.spec import Artifact, Component, Input
-from epigone.store import read_records, write_records
+from epigone.store import write_records
 from epigone.synthesis.recorder import Recorder
 
 AGAIN = 0.7
@@ -105,8 +105,8 @@ class AskJudge:
 
     def _pairs(self, inputs: Callable[[object], Path]) -> tuple[list[Pair], tuple[str, str], int]:
         """Prompts that both answered, the models' names, how many were left out since one answer is empty."""
-        one, two = (_answers(inputs(side)) for side in (self.a, self.b))
-        references = _references(inputs(self.references)) if self.references else {}
+        one, two = (answers_in(inputs(side)) for side in (self.a, self.b))
+        references = references_in(inputs(self.references)) if self.references else {}
         shared = [prompt_id for prompt_id in one if prompt_id in two]
         filled = [p for p in shared if one[p].text.strip() and two[p].text.strip()]
         if not filled:
@@ -115,7 +115,7 @@ class AskJudge:
         if names[0] == names[1]:
             raise SpecError(f"both models are called {names[0]!r}; give them names, NAME=PATH")
         chosen = filled[: self.limit or None]
-        pairs = [Pair(p, _asked(one[p], two[p]), one[p].text, two[p].text, references.get(p, "")) for p in chosen]
+        pairs = [Pair(p, text_asked(one[p], two[p]), one[p].text, two[p].text, references.get(p, "")) for p in chosen]
         return pairs, names, len(shared) - len(filled)
 
     def _replies(self, judge: AskedJudge, recorder: Recorder, asked: Sequence[Look]) -> list[list[str]]:
@@ -147,28 +147,3 @@ class AskJudge:
         texts = iter([completion.text for completion in recorder.generate(flat, sampling)])
         for place in places:
             found[place] = [next(texts) for _ in prompts[place]]
-
-
-def _answers(folder: Path) -> dict[str, Generation | Response]:
-    cls = Response if "responses" in folder.parts else Generation
-    return {row.prompt_id: row for row in read_records(folder / "records.jsonl", cls)}
-
-
-def _asked(*answers: Generation | Response) -> str:
-    """The prompt's text; of a conversation every turn with who speaks."""
-    turns: Sequence[Message] = next((answer.messages for answer in answers if answer.messages), ())
-    if not turns:
-        raise DataError(
-            f"the text of prompt {answers[0].prompt_id!r} is not recorded: a judge cannot be asked about it"
-        )
-    return turns[0].content if len(turns) == 1 else "\n\n".join(f"[{turn.role}] {turn.content}" for turn in turns)
-
-
-def _references(path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for number, row in read_rows(path):
-        prompt_id, reference = row.get("prompt_id"), row.get("reference")
-        if not isinstance(prompt_id, str | int) or not isinstance(reference, str) or not reference.strip():
-            raise DataError(f"{path}: row {number} needs prompt_id and reference, both texts; it has {sorted(row)}")
-        found[str(prompt_id)] = reference
-    return found
