@@ -37,6 +37,11 @@ def study(
     root: Root = Path("runs"),
     workers: Workers = 2,
     executor: ExecutorName = "local",
+    only: Annotated[str, typer.Option(help="A glob: just the stages with such an id, and what they need.")] = "",
+    wants_plan: Annotated[bool, typer.Option("--plan", help="Say what it will take; run and read nothing.")] = False,
+    devices: Annotated[str, typer.Option(help="Of a plan: sets of devices, 8xh100,h200; else all.")] = "",
+    price: Annotated[str, typer.Option(help="Of a plan: dollars a device and hour, 2.5 or h200=2.5,24gb=0.4.")] = "",
+    mfu: Annotated[float, typer.Option(help="Of a plan: FLOPs utilisation, 0-1 (0: as published or measured).")] = 0.0,
     as_json: Json = False,
     wants_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this, and with a NAME the options of that study.")
@@ -48,6 +53,14 @@ def study(
         typer.echo(f"{context.get_help()}\n{options.described(name)}")
         return
     study = options.made(name, context.args)
+    if wants_plan:
+        planning = discover.load("epigone.study_plan_command")
+        given = {"devices": devices, "price": price, "mfu": mfu, "only": only}
+        told(planning.run_study_plan(study, **given, quiet=as_json), as_json)
+        return
+    if only:
+        told(commands().run_some(study, only, root, num_workers=workers, executor=executor, quiet=as_json), as_json)
+        return
     outcome = commands().run_study(study, root, num_workers=workers, executor=executor, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(outcome))
