@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epigone import discover
-from epigone.component_text import HUB, SERVERS, backend_of
+from epigone.component_text import HUB, backend_of
 from epigone.errors import SpecError
-from epigone.formats import sniff
+from epigone.imitation_data import Material
 from epigone.interfaces import StageSpec
-from epigone.mixtures.sharegpt_mix import sharegpt_mix
 from epigone.models import family as families
 from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import ModelConfig
@@ -26,7 +25,6 @@ from epigone.models.weights import load_config
 from epigone.spec import Component, Input
 from epigone.stages.ask_judge import AskJudge
 from epigone.stages.audit import Audit, Named, RecordedAnswers
-from epigone.stages.curate import Curate
 from epigone.stages.evaluate import Evaluate
 from epigone.stages.fetch import Fetch
 from epigone.stages.gather import Audited, Place
@@ -42,8 +40,9 @@ from epigone.training.optimizer import Recipe
 LONG_BLOCKS = ("same_tokens", "same_batch")
 """What a model with fewer positions than a block has tokens does: blocks of its positions, and as many of them as make
 up the tokens of a step; or as many as the others have, which makes its steps smaller."""
-SCORED = 8
-"""Rows that are computed at once where likelihoods are asked for."""
+PACKINGS = ("chop", "documents")
+ANSWERED, SCORED = 32, 8
+"""Rows that are computed at once: answers, and where likelihoods are asked for."""
 
 
 def published_name(text: str) -> str:
@@ -87,18 +86,16 @@ class Base:
     """Blocks of its steps."""
 
     @classmethod
-    def of(cls, text: str, *, length: int, batch_size: int, long_blocks: str, template: str = "") -> "Base":
-        """From NAME=SOURCE or SOURCE. Raises SpecError for a size that is not known, or a choice that there is not."""
-        if long_blocks not in LONG_BLOCKS:
-            raise SpecError(f"--long-blocks {long_blocks}: there is {', '.join(LONG_BLOCKS)}")
+    def of(cls, text: str, training: "Training") -> "Base":
+        """From NAME=SOURCE or SOURCE. Raises SpecError for a size that is not known."""
         name, equals, rest = text.partition("=")
         source = rest if equals else text
         config = config_of(source)
-        shorter = min(length, config.max_positions)
-        if shorter < length and long_blocks == "same_tokens":
-            batch_size = -(-batch_size * length // shorter)
+        shorter, batch_size = min(training.length, config.max_positions), training.batch_size
+        if shorter < training.length and training.long_blocks == "same_tokens":
+            batch_size = -(-batch_size * training.length // shorter)
         family = families.of_config(config).__name__.rpartition(".")[2]  # pyright: ignore[reportAttributeAccessIssue]
-        chosen = Component.of("tokens.templates", template) if template else template_of(family)
+        chosen = Component.of("tokens.templates", training.template) if training.template else template_of(family)
         made = Fetch(source) if source.startswith(HUB) else Input(source)
         shown = name if equals else re.sub(r"[^A-Za-z0-9.]+", "-", source.rstrip("/").rpartition("/")[2])
         return cls(shown, made, config, chosen, shorter, batch_size)
@@ -112,6 +109,71 @@ class Base:
     def num_params(self) -> int:
         """Scalars."""
         return num_params(families.of_config(self.config).param_tree(self.config))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How students are trained; each field is an option of a study. The defaults are the paper's.
+
+    length: tokens of a block, cut where a model has fewer positions.
+    batch_size: blocks of a step.
+    long_blocks: where blocks are cut: same_tokens, more of them a step; same_batch, as many as the others have.
+    packing: chop, as the authors' stack; documents, each apart.
+    optimizer: by name; the paper's is the branch that its authors published.
+    learning_rate: peak of the schedule.
+    warmup_steps: of the paper's arm.
+    warmup_share: of the steps of the other arm.
+    accumulation: parts that a batch is taken in, where it does not fit into memory.
+    template: how dialogues are written; by default with the control tokens that each family has.
+    dtype: of the passes, float32 or bfloat16.
+    remat: what the backward pass computes again: none, dots, full.
+    attention: xla, or cudnn on NVIDIA cards.
+    mesh: devices by axis, data,fsdp,tensor; empty: the first device alone.
+    seed: orders the data.
+    """
+
+    length: int = 2048
+    batch_size: int = 32
+    long_blocks: str = "same_tokens"
+    packing: str = "chop"
+    optimizer: str = "adafactor-scaled-update"
+    learning_rate: float | int = 2e-3
+    warmup_steps: int = 1000
+    warmup_share: float | int = 0.1
+    accumulation: int = 1
+    template: str = ""
+    dtype: str = "float32"
+    remat: str = "none"
+    attention: str = "xla"
+    mesh: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("long_blocks", LONG_BLOCKS), ("packing", PACKINGS)):
+            if (value := getattr(self, option)) not in allowed:
+                raise SpecError(f"--{option.replace('_', '-')} {value}: there is {', '.join(allowed)}")
+
+    def by_steps(self, scale: float | int) -> "Learning":
+        """The arm that warms up for a number of steps."""
+        return self._arm(warmup_steps=round(self.warmup_steps * scale))
+
+    def by_share(self, arm: str = "") -> "Learning":
+        """The arm that warms up for a share of its steps."""
+        return self._arm(arm, warmup_share=self.warmup_share)
+
+    def _arm(self, arm: str = "", *, warmup_steps: int = 0, warmup_share: float | int | None = None) -> "Learning":
+        recipe = Recipe(
+            self.learning_rate,
+            self.batch_size,
+            num_epochs=1,
+            warmup_steps=warmup_steps,
+            warmup_share=warmup_share,
+            schedule="cosine",
+            optimizer=self.optimizer,
+            accumulation=self.accumulation,
+            seed=self.seed,
+        )
+        return Learning(recipe, self.packing, Compute(self.dtype, self.remat, self.attention), self.mesh, arm)
 
 
 @dataclass(frozen=True)
@@ -169,101 +231,62 @@ def scaled(amounts: Sequence[str], scale: float) -> list[int]:
     return sorted({max(1, round(amount(text) * scale)) for text in amounts})
 
 
-def format_of(path: str, usual: str) -> Component:
-    """The format of a dump: by its content where it is here, else the usual one."""
-    return Component.of("formats", sniff(Path(path)) if Path(path).exists() else usual)
-
-
 @dataclass(frozen=True)
 class Asked:
-    """What every model is asked, and who answers for the teacher."""
+    """What every model is asked, beside the teacher."""
 
-    teacher: str
-    """A recording, or MODEL@URL."""
-    second_sample: str
-    prompts: str
-    """What a served teacher and all models are asked; empty: the prompts of the recording."""
-    judge: str
-    """A model that judges every model's answers against the teacher's; empty: none."""
-    judgments: tuple[str, ...]
-    """Recorded verdicts."""
-    teacher_scores: tuple[str, ...]
-    benchmarks: tuple[tuple[str, Component], ...]
-    """By name."""
-    limit: int
-    """Items a benchmark (0: all)."""
-    max_tokens: int
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if self.is_served and not self.prompts:
-            raise SpecError(f"{self.teacher} is asked: give the prompts that all models answer with --prompts")
-
-    @property
-    def is_served(self) -> bool:
-        """Whether the teacher is asked, rather than read."""
-        return any(server in self.teacher for server in SERVERS)
-
-    @property
-    def answers_of_teacher(self) -> StageSpec:
-        """Its first answers."""
-        if not self.is_served:
-            return ReadAnswers(Input(self.teacher), "teacher")
-        return Generate(self.served(), Input(self.prompts), "teacher", max_tokens=self.max_tokens, temperature=1.0)
+    material: Material
 
     def audit(self, title: str, base: Base, students: Sequence[Train]) -> Audit:
         """The audit of one base and its students, beside the teacher."""
-        models = [RecordedAnswers("teacher", self.answers_of_teacher, "teacher"), *self._second()]
-        scores = [Named(ReadScores(Input(path), "teacher"), "teacher") for path in self.teacher_scores]
-        scores += self._scores(self.served(), "teacher", in_chat=True) if self.is_served else []
-        judgments = [Named(ReadJudgments(Input(path), Path(path).stem)) for path in self.judgments]
+        models = [RecordedAnswers("teacher", self.material.teacher_answers(), "teacher"), *self._second()]
+        scores = [Named(ReadScores(Input(path), "teacher"), "teacher") for path in self.material.teacher_scores]
+        scores += self._scores(self.material.served(), "teacher", in_chat=True) if self.material.is_served else []
+        judgments = [Named(ReadJudgments(Input(path), Path(path).stem)) for path in self.material.judgments]
         for name, source in [(base.name, base.source), *((s.name, s) for s in students)]:
-            answers = Generate(self._backend(base, source), self._prompts(), name, max_tokens=self.max_tokens)
+            answers = Generate(
+                self._backend(base, source), self.material.asked(), name, max_tokens=self.material.max_tokens
+            )
             role = "base" if name == base.name else "student"
             models.append(RecordedAnswers(role, answers, name, may_repeat=True))
             scores += self._scores(self._backend(base, source, SCORED), name, in_chat=False)
             judgments += self._judged(answers, name)
         return Audit(title, f"audit-{base.name}", tuple(models), tuple(judgments), tuple(scores))
 
-    def _backend(self, base: Base, source: StageSpec | Input, batch_size: int = 0) -> Component:
-        size = batch_size or self.batch_size
-        return Component.of("backends", "checkpoint", path=source, template=base.template, batch_size=size)
-
-    def served(self) -> Component:
-        """Who is asked as the teacher."""
-        found = backend_of(self.teacher)
-        assert found is not None
-        return found
-
-    def _prompts(self) -> Input:
-        return Input(self.prompts) if self.prompts else Input("records.jsonl", self.answers_of_teacher)
+    def _backend(self, base: Base, source: StageSpec | Input, batch_size: int = ANSWERED) -> Component:
+        return Component.of("backends", "checkpoint", path=source, template=base.template, batch_size=batch_size)
 
     def _second(self) -> Iterator[RecordedAnswers]:
-        if self.second_sample:
-            yield RecordedAnswers("second_sample", ReadAnswers(Input(self.second_sample), "teacher-2"), "teacher-2")
-        elif self.is_served:
-            again = dataclasses.replace(self.answers_of_teacher, seed=1)  # pyright: ignore[reportArgumentType]
+        if self.material.second_sample:
+            yield RecordedAnswers(
+                "second_sample", ReadAnswers(Input(self.material.second_sample), "teacher-2"), "teacher-2"
+            )
+        elif self.material.is_served:
+            again = self.material.teacher_answers(seed=1)
             yield RecordedAnswers("second_sample", again, "teacher-2", may_repeat=True)
 
     def _scores(self, backend: Component, name: str, *, in_chat: bool) -> list[Named]:
         """Score sheets: a server of chat is asked in chat alone; where there is one, the others are asked both ways."""
-        own, chat = dict(self.benchmarks), {f"{key}-in-chat": _in_chat(b) for key, b in self.benchmarks}
+        own = self.material.benchmarks()
+        chat = {f"{key}-in-chat": _in_chat(each) for key, each in own.items()}
         known = list(own.values())
         chat = {key: b for key, b in chat.items() if b is not None and (in_chat or b not in known)}
-        chosen = chat.items() if in_chat else (own | (chat if self.is_served else {})).items()
-        stages = [Evaluate(backend, each, f"{name}-{key}", limit=self.limit) for key, each in chosen]
+        chosen = chat.items() if in_chat else (own | (chat if self.material.is_served else {})).items()
+        stages = [Evaluate(backend, each, f"{name}-{key}", limit=self.material.limit) for key, each in chosen]
         return [Named(ReadScores(Input(".", stage), name), name) for stage in stages]
 
     def _judged(self, answers: Generate, name: str) -> Iterator[Named]:
-        if not self.judge:
+        if not self.material.judge:
             return
-        model = backend_of(self.judge)
+        model = backend_of(self.material.judge)
         if model is None:
-            raise SpecError(f"--judge {self.judge}: write MODEL@URL, or a checkpoint's folder")
+            raise SpecError(f"--judge {self.material.judge}: write MODEL@URL, or a checkpoint's folder")
         for how in ("pairwise", "tone"):
             judge = Component.of("judges", how)
             names = ("teacher", name)
-            yield Named(AskJudge(self.answers_of_teacher, answers, judge, model, f"judge-{name}", names), "judge")
+            yield Named(
+                AskJudge(self.material.teacher_answers(), answers, judge, model, f"judge-{name}", names), "judge"
+            )
 
 
 def _in_chat(benchmark: Component) -> Component | None:
@@ -271,7 +294,9 @@ def _in_chat(benchmark: Component) -> Component | None:
     fields = {f.name for f in dataclasses.fields(discover.find("benchmarks", benchmark.name))}
     if "chat" not in fields:
         return None
-    changes: dict[str, object] = {"chat": True} | ({"scoring": "generated"} if "scoring" in fields else {})
+    changes: dict[str, object] = {"chat": True}
+    if "scoring" in fields:
+        changes["scoring"] = "generated"
     if dict(benchmark.options).get("exemplars"):
         changes["num_shots"] = 3  # in chat each shot is two turns
     return Component.of("benchmarks", benchmark.name, **(dict(benchmark.options) | changes))
@@ -288,38 +313,5 @@ def audited(asked: Asked, base: Base, students: Sequence[tuple[Place, Train]], a
 
 def placed(learning: Learning, student: Train, data: str, num_tokens: int) -> tuple[Place, Train]:
     """A student with its place: one line a kind of data and arm."""
-    arm = f", {learning.arm.replace('-', ' ')}" if learning.arm else ""
+    arm = f", {learning.arm.replace('-up-', '-up ')}" if learning.arm else ""
     return Place(student.name, f"{data}{arm}", num_tokens), student
-
-
-def broad_data(dumps: dict[str, str], asked: Asked, seed: int) -> StageSpec:
-    """ShareGPT-Mix without the conversations that ask an evaluation prompt."""
-    if set(dumps.values()) == {"none"}:
-        raise SpecError(f"there is nothing to imitate: give one of {', '.join(f'--{name}' for name in dumps)}")
-    given = {name: [(Input(path), format_of(path, name))] for name, path in dumps.items() if path != "none"}
-    answers = Input("records.jsonl", asked.answers_of_teacher)
-    leaks = Component.of("curation", "contamination", paths=Input(asked.prompts) if asked.prompts else answers)
-    return Curate(sharegpt_mix(given, seed=seed), Component.of("formats", "dataset"), (leaks,), "sharegpt-mix")
-
-
-def benchmarks_of(
-    mmlu: str, questions: str, exemplars: str, toxicity: str, humaneval: str
-) -> tuple[tuple[str, Component], ...]:
-    """Every evaluation of the paper by the name of its scores; Natural Questions both ways, as the paper shows both."""
-    found = dict[str, Component]()
-    if mmlu != "none":
-        folders = {"test_folder": Input(str(Path(mmlu) / "test")), "dev_folder": Input(str(Path(mmlu) / "dev"))}
-        found["mmlu"] = _benchmark("mmlu", **folders)
-    if questions != "none":
-        found["nq"] = _benchmark("natural_questions", path=Input(questions), exemplars=Input(exemplars))
-        found["nq-in-chat"] = _benchmark("natural_questions", path=Input(questions), chat=True)
-    if toxicity != "none":
-        scorer = Component.of("toxicity", "profanity")
-        found["toxicity"] = _benchmark("real_toxicity_prompts", path=Input(toxicity), scorer=scorer)
-    if humaneval != "none" and "humaneval" in discover.names("benchmarks"):
-        found["humaneval"] = _benchmark("humaneval", path=Input(humaneval))
-    return tuple(found.items())
-
-
-def _benchmark(name: str, **options: object) -> Component:
-    return Component.of("benchmarks", name, **options)

@@ -32,6 +32,8 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 WIN_OR_TIE = "win_or_tie"
 _MARKS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 _COLOURS = ("#0b5fa5", "#b3470b", "#00705a", "#7a3f8f", "#575652", "#a97fc4")
+ACROSS = "#33104f"
+"""Colour of lines across bases."""
 _TABLE_1 = ("natural_questions_chat", "natural_questions_3shot", "mmlu_letter", "humaneval")
 
 
@@ -126,13 +128,13 @@ def by_amount(grid: Grid, quantity: str) -> Panel:
     """A line for each base and series of several amounts; bases and teacher as lines across."""
     lines, across = [], []
     for number, family in enumerate(grid.families):
-        for series, style in zip(_series(family), _looks(number), strict=False):
+        for series, style in zip(_series(family), _looks(_COLOURS[number % len(_COLOURS)]), strict=False):
             spots = [spot for spot in family.spots if spot.series == series and spot.num_tokens]
             points = _points(family, quantity, [(float(s.num_tokens), s) for s in spots])
             lines.append(Series(f"{family.base}, {series}", style, points))
         base = family.measured(quantity, family.base)
         points = (Point(0.0, base, family.base),) if base else ()
-        across.append(Series(f"{family.base}, base model", Style(_COLOURS[number % 6], "", (6, 3)), points))
+        across.append(Series(f"{family.base}, base model", Style(_COLOURS[number % len(_COLOURS)], "", (6, 3)), points))
     return Panel(quantity, AMOUNT_LABEL, tuple(lines), (*across, *_teacher(grid, quantity)), why=_why(quantity))
 
 
@@ -140,7 +142,7 @@ def by_base(grid: Grid, quantity: str, along: str) -> Panel:
     """Base models, and their students at the largest amount that all have, along what they are lined up by."""
     families = sorted((f for f in grid.families if along in f.at), key=lambda f: f.at[along])
     lines = []
-    for series, style in zip(("base", *_common(families)), (STYLES["base"], *_looks(0)), strict=False):
+    for series, style in zip(("base", *_common(families)), (STYLES["base"], *_looks(ACROSS)), strict=False):
         name = "base model" if series == "base" else series
         shared = set.intersection(*({s.num_tokens for s in f.spots if s.series == series} for f in families))
         points: list[Point] = []
@@ -185,7 +187,10 @@ def everything(grid: Grid) -> Table:
 
 def missing(grid: Grid) -> dict[str, str]:
     """What of the figures nobody measured, and what the audits say is missing."""
-    found: dict[str, str] = {}
+    found = {
+        "Figure 2": "answers side by side stand in each base’s audit; nobody marked which of their sentences are right",
+        "Figures 6 and 7, Tables 3 to 5": "they show training data, the raters’ page, seed questions and prompts",
+    }
     for family in grid.families:
         for what, why in _at(family.audit, "missing").items():
             found.setdefault(what, f"{why} ({family.base})")
@@ -251,9 +256,8 @@ def _along(grid: Grid) -> list[str]:
     return [name for name in names if len({f.at[name] for f in grid.families if name in f.at}) > 1]
 
 
-def _looks(number: int) -> list[Style]:
-    """Styles of a base's lines: one colour a base, one mark and dash a series."""
-    colour = _COLOURS[number % len(_COLOURS)]
+def _looks(colour: str) -> list[Style]:
+    """Styles of the lines of one colour: one mark and dash a series."""
     return [Style(colour, mark, (4, 2) * (n % 2), n % 2 == 1) for n, mark in enumerate(_MARKS)]
 
 

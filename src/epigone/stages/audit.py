@@ -114,9 +114,8 @@ def _without_repeated(
 ) -> tuple[tuple[RecordedModel, ...], dict[str, str]]:
     """A second sample that was asked for, and says word for word what the first does, shows no ceiling."""
     texts = {m.role: [g.text for g in m.generations] for m in models}
-    if not any(m.may_repeat and m.role == "second_sample" for m in given) or texts["second_sample"] != texts.get(
-        "teacher"
-    ):
+    is_asked = any(m.may_repeat and m.role == "second_sample" for m in given)
+    if not is_asked or texts["second_sample"] != texts.get("teacher"):
         return models, {}
     why = "the teacher gave every answer a second time word for word: its server draws nothing at random"
     return tuple(m for m in models if m.role != "second_sample"), {"ceiling": why}

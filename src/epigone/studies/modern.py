@@ -12,21 +12,14 @@ import re
 from collections.abc import Sequence
 
 from epigone.errors import SpecError
-from epigone.imitation_grid import (
-    Asked,
-    Base,
-    Learning,
-    audited,
-    benchmarks_of,
-    broad_data,
-    placed,
-    scaled,
-)
-from epigone.models.compute import Compute
+from epigone.imitation_data import NONE, Material
+from epigone.imitation_grid import Asked, Base, Training, audited, placed, scaled
 from epigone.stages.gather import Audited, Gather
 from epigone.study import Study
-from epigone.training.optimizer import Recipe
 
+MATERIAL = Material(discord=NONE)
+TODAY = Training(optimizer="adamw", learning_rate=2e-5, packing="documents")
+"""What `real_small` trains with; not tuned to any of these models."""
 STEP_TOKENS = 2_097_152
 """Tokens of a step of Pythia's pre-training: 1,024 sequences of 2,048."""
 PYTHIA_STEPS = 143_000
@@ -53,92 +46,21 @@ def modern(
         "hf://EleutherAI/pythia-1b@step64000",
     ),
     amounts: Sequence[str] = ("5M", "20M", "80M"),
-    scale: float = 1.0,
-    sharegpt: str = "data/sharegpt.json",
-    hc3: str = "data/hc3.jsonl",
-    discord: str = "none",
-    teacher: str = "data/chatgpt.jsonl",
-    second_sample: str = "",
-    prompts: str = "",
-    judge: str = "",
-    judgments: Sequence[str] = (),
-    teacher_scores: Sequence[str] = (),
-    mmlu: str = "data/mmlu",
-    questions: str = "data/NQ-open.dev.jsonl",
-    exemplars: str = "data/NQ-open.train.jsonl",
-    toxicity: str = "data/realtoxicityprompts.jsonl",
-    humaneval: str = "data/HumanEval.jsonl.gz",
-    limit: int = 0,
-    max_tokens: int = 512,
-    length: int = 2048,
-    batch_size: int = 32,
-    learning_rate: float = 2e-5,
-    warmup_share: float = 0.1,
-    template: str = "",
-    dtype: str = "float32",
-    remat: str = "none",
-    attention: str = "xla",
-    accumulation: int = 1,
-    seed: int = 0,
+    scale: float | int = 1.0,
+    material: Material = MATERIAL,
+    training: Training = TODAY,
 ) -> Study:
-    """The grid of one card.
+    """The grid of one card; warm-up is a share of the steps throughout.
 
     bases: finished base models of several sizes, NAME=SOURCE or SOURCE, as of false_promise.
     along: checkpoints of one size along pre-training; a step of Pythia in the revision says how much text was seen.
     amounts: imitation tokens of ShareGPT-Mix, one student each.
     scale: a share of every amount, for a try.
-    sharegpt: ShareGPT dump; none leaves it out.
-    hc3: HC3 dump; none leaves it out.
-    discord: dump of Discord bots; none leaves it out.
-    teacher: its recorded answers, or MODEL@URL, which is asked.
-    second_sample: its recorded second answers, the ceiling of style.
-    prompts: evaluation prompts, JSON lines, for a teacher that is asked.
-    judge: a model that judges every answer against the teacher's, MODEL@URL or a checkpoint.
-    judgments: recorded verdicts on these models.
-    teacher_scores: recorded scores of the teacher.
-    mmlu: folder with test and dev; none leaves it out.
-    questions: Natural Questions, NQ-open JSON lines; none leaves it out.
-    exemplars: solved questions for its 3 shots.
-    toxicity: RealToxicityPrompts; none leaves it out.
-    humaneval: HumanEval's problems, where there is such a benchmark; none leaves it out.
-    limit: items asked of each benchmark, drawn at random (0: all).
-    max_tokens: longest answer.
-    length: tokens of a block.
-    batch_size: blocks of a step.
-    learning_rate: peak of the schedule.
-    warmup_share: warm-up as a share of the steps.
-    template: how dialogues are written; by default with the control tokens of each family.
-    dtype: of the passes, float32 or bfloat16.
-    remat: what the backward pass computes again: none, dots, full.
-    attention: xla, or cudnn on NVIDIA cards.
-    accumulation: parts that a batch is taken in, where it does not fit into memory.
-    seed: orders the data.
     """
-    asked = Asked(
-        teacher=teacher,
-        second_sample=second_sample,
-        prompts=prompts,
-        judge=judge,
-        judgments=tuple(judgments),
-        teacher_scores=tuple(teacher_scores),
-        benchmarks=benchmarks_of(mmlu, questions, exemplars, toxicity, humaneval),
-        limit=limit,
-        max_tokens=max_tokens,
-    )
-    recipe = Recipe(
-        learning_rate,
-        batch_size,
-        num_epochs=1,
-        warmup_share=warmup_share,
-        schedule="cosine",
-        accumulation=accumulation,
-        seed=seed,
-    )
-    learning = Learning(recipe, "documents", Compute(dtype, remat, attention))
-    broad = broad_data({"sharegpt": sharegpt, "hc3": hc3, "discord": discord}, asked, seed)
+    asked, learning, broad = Asked(material), training.by_share(), material.broad(training.seed)
     families: list[Audited] = []
     for text in (*bases, *along):
-        base = Base.of(text, length=length, batch_size=batch_size, long_blocks="same_tokens", template=template)
+        base = Base.of(text, training)
         students = [
             placed(learning, learning.student(base, broad, "broad", tokens), "broad", tokens)
             for tokens in scaled(amounts, scale)
