@@ -285,6 +285,25 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
+@app.command("list")
+def list_artifacts(root: Root = Path("runs"), as_json: Json = False) -> None:
+    """The artifacts under the root: kind, name, size, age, and what needs them."""
+    told(discover.load("epigone.artifacts_command").run_list(root, quiet=as_json), as_json)
+
+
+@app.command()
+def gc(
+    *,
+    root: Root = Path("runs"),
+    keep: Annotated[list[str] | None, typer.Option(help="A glob: artifacts to keep, with what they need.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are shown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What neither a study nor an artifact to keep needs: shown, or deleted."""
+    command = discover.load("epigone.artifacts_command")
+    told(command.run_gc(root, keep or [], delete=delete, quiet=as_json), as_json)
+
+
 @app.command()
 def plan(
     *,
@@ -333,6 +352,7 @@ SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
     "collect": ("--accept", "--option", "--patience"),
     "curate": ("--amounts",),
+    "gc": ("--keep",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),

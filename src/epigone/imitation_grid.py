@@ -122,7 +122,7 @@ class Training:
     optimizer: by name; the paper's is the branch that its authors published.
     learning_rate: peak of the schedule.
     warmup_steps: of the paper's arm.
-    warmup_share: of the steps of the other arm.
+    warmup_share: of the steps of the other arm; 0 leaves that arm out.
     accumulation: parts that a batch is taken in, where it does not fit into memory.
     template: how dialogues are written; by default with the control tokens that each family has.
     dtype: of the passes, float32 or bfloat16.
@@ -244,9 +244,8 @@ class Asked:
         scores += self._scores(self.material.served(), "teacher", in_chat=True) if self.material.is_served else []
         judgments = [Named(ReadJudgments(Input(path), Path(path).stem)) for path in self.material.judgments]
         for name, source in [(base.name, base.source), *((s.name, s) for s in students)]:
-            answers = Generate(
-                self._backend(base, source), self.material.asked(), name, max_tokens=self.material.max_tokens
-            )
+            backend, longest = self._backend(base, source), self.material.max_tokens
+            answers = Generate(backend, self.material.asked(), name, max_tokens=longest)
             role = "base" if name == base.name else "student"
             models.append(RecordedAnswers(role, answers, name, may_repeat=True))
             scores += self._scores(self._backend(base, source, SCORED), name, in_chat=False)
@@ -258,9 +257,8 @@ class Asked:
 
     def _second(self) -> Iterator[RecordedAnswers]:
         if self.material.second_sample:
-            yield RecordedAnswers(
-                "second_sample", ReadAnswers(Input(self.material.second_sample), "teacher-2"), "teacher-2"
-            )
+            recorded = ReadAnswers(Input(self.material.second_sample), "teacher-2")
+            yield RecordedAnswers("second_sample", recorded, "teacher-2")
         elif self.material.is_served:
             again = self.material.teacher_answers(seed=1)
             yield RecordedAnswers("second_sample", again, "teacher-2", may_repeat=True)
@@ -281,12 +279,11 @@ class Asked:
         model = backend_of(self.material.judge)
         if model is None:
             raise SpecError(f"--judge {self.material.judge}: write MODEL@URL, or a checkpoint's folder")
+        who = self.material.judge.partition("@")[0].rstrip("/").rpartition("/")[2]
+        teacher = self.material.teacher_answers()
         for how in ("pairwise", "tone"):
             judge = Component.of("judges", how)
-            names = ("teacher", name)
-            yield Named(
-                AskJudge(self.material.teacher_answers(), answers, judge, model, f"judge-{name}", names), "judge"
-            )
+            yield Named(AskJudge(teacher, answers, judge, model, who, ("teacher", name)), who)
 
 
 def _in_chat(benchmark: Component) -> Component | None:

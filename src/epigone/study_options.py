@@ -120,7 +120,7 @@ def _value(option: str, hint: object, values: Sequence[str]) -> object:
         return tuple(values)
     if hint is bool:
         return not values or _one(option, values, lambda text: {"true": True, "false": False}[text], "true or false")
-    kinds = {int: "a whole number", float: "a number", str: "a text"}
+    kinds = {float: "a number", int: "a whole number", str: "a text"}
     kind = next((each for each in kinds if each in (hint, *get_args(hint))), str)
     return _one(option, values, kind, kinds[kind])
 

@@ -145,6 +145,7 @@ def _notes(plan: StudyPlan, prices: Mapping[str, float], mfu: float) -> list[str
         measured = " measured here" if "perf/results" in where.mfu_source and not mfu else " assumed"
         lines.append(f"{where.title}: {told}; MFU{measured}: {used}")
     lines.append("hours and dollars are of training alone, one run after the other; evaluations are not in them")
+    lines.append("mesh, remat and parts are the plainest that fit, in bf16 but on CPUs; a study takes its own options")
     if not prices:
         lines.append("dollars: no price is assumed; give one a device and hour with --price")
     if any(run.num_tokens is None for run in plan.runs):
