@@ -28,7 +28,7 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
     "humaneval": ("humaneval",),
     "non_toxic": ("rtp-",),
 }
-"""By what a figure shows, how the benchmark's protocol begins in an audit; the first metric of it counts."""
+"""By what a figure shows, how a benchmark is called in an audit; its main metric counts, of programs pass_at_1."""
 WIN_OR_TIE = "win_or_tie"
 _MARKS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 _COLOURS = ("#0b5fa5", "#b3470b", "#00705a", "#7a3f8f", "#575652", "#a97fc4")
@@ -64,7 +64,8 @@ class Family:
         if quantity == TONE:
             return _estimate(_at(self.audit, "levels", model, TONE))
         scores = _at(self.audit, "capability", model)
-        names = [name for name in scores if name.startswith(QUANTITIES[quantity]) and "/" not in name]
+        names = [name for name in scores if name.startswith(QUANTITIES[quantity])]
+        names = [n for n in names if n.endswith("/pass_at_1")] or [n for n in names if "/" not in n]
         return _estimate(_at(scores, names[0])) if names else None
 
     def verdict(self, model: str) -> tuple[str, str]:
