@@ -36,6 +36,7 @@ perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/train_throughput.py
 	$(BIN)/python perf/train.py 9m 135m --ways fp32
 	$(BIN)/python perf/decode.py
+	$(BIN)/python perf/evaluate.py
 	$(BIN)/python perf/audit.py
 	$(BIN)/python perf/similarity.py
 	$(BIN)/python perf/tokenize_throughput.py

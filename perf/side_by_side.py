@@ -56,17 +56,19 @@ def peer_of(config: llama.Config) -> "object | None":
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**config.to_hf())).eval()
 
 
-def compare(title: str, amount: int, ways: dict[str, Callable[[], object]], unit: str = "tokens") -> None:
+def compare(
+    title: str, amount: int, ways: dict[str, Callable[[], object]], unit: str = "tokens", rounds: int = ROUNDS
+) -> None:
     """Run every way once to compile, then by turns; all of them must handle that amount of `unit`."""
     for way in ways.values():
         way()
     seconds = {name: float("inf") for name in ways}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, way in ways.items():
             started = time.process_time()
             way()
             seconds[name] = min(seconds[name], time.process_time() - started)
-    print(f"{title}: {amount} {unit}, best of {ROUNDS} rounds")
+    print(f"{title}: {amount} {unit}, best of {rounds} rounds")
     first = next(iter(seconds.values()))
     for name, spent in seconds.items():
         print(f"  {name:<40} {amount / spent:>9,.0f} {unit} per CPU-second   {first / spent:.2f} x the first")

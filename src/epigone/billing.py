@@ -112,11 +112,16 @@ def _bill(stage: Asking, store: Store) -> Bill:
 
 
 def _sum(parts: Sequence[Bill]) -> Bill:
-    counts = [sum(getattr(part, name) for part in parts) for name in ("num_requests", "num_answered", "num_failed")]
-    tokens = [sum(getattr(part, name) for part in parts) for name in ("tokens_in", "tokens_out_at_most")]
     known = [part.usd_at_most for part in parts if part.usd_at_most is not None]
-    usd = sum(known) if len(known) == len(parts) else None
-    return Bill(*counts, *tokens, usd, parts[0].counted_by if parts else "")
+    return Bill(
+        num_requests=sum(part.num_requests for part in parts),
+        num_answered=sum(part.num_answered for part in parts),
+        num_failed=sum(part.num_failed for part in parts),
+        tokens_in=sum(part.tokens_in for part in parts),
+        tokens_out_at_most=sum(part.tokens_out_at_most for part in parts),
+        usd_at_most=sum(known) if len(known) == len(parts) else None,
+        counted_by=parts[0].counted_by if parts else "",
+    )
 
 
 @dataclass(frozen=True)

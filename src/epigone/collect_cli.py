@@ -30,7 +30,6 @@ def collect(
     num: Annotated[int, typer.Option(help="With --select: how many are asked, probes included.", min=0)] = 0,
     base: Annotated[str, typer.Option(help="For disagreement: the base model's backend, e.g. checkpoint:FOLDER.")] = "",
     probes: Annotated[int, typer.Option(help="Asked first of both (0: a fifth of --num).", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="Of --select.")] = 0,
     budget_usd: Annotated[float | None, typer.Option(help="The most to spend, requests in flight included.")] = None,
     budget_tokens: Annotated[str, typer.Option(help="The same in tokens, in and out, e.g. 2M.")] = "",
     price_in: Annotated[float | None, typer.Option(help="Dollars a million tokens of prompts.")] = None,
@@ -55,10 +54,8 @@ def collect(
     """Ask a teacher every prompt, within a budget; what was answered once is never paid for again."""
     command = discover.load("epigone.collect_command")
     wanted = command.Wanted(prompts, teacher, model, samples, max_tokens, temperature, turns, accept or [], format)
-    wanted = command.replace(
-        wanted, minimum_coverage=minimum_coverage, options=option or [], patience=patience or [], name=name, terms=terms
-    )
-    wanted = command.replace(wanted, choice=command.Choice(select, num, base, probes, seed))
+    more = {"options": option or [], "patience": patience or [], "choice": command.Choice(select, num, base, probes)}
+    wanted = command.replace(wanted, minimum_coverage=minimum_coverage, name=name, terms=terms, **more)
     server = {
         "key_env": key_env,
         "via": "batch" if batch else "requests",

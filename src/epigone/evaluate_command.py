@@ -15,10 +15,9 @@ from rich.table import Table
 
 from epigone import discover
 from epigone.commands import build_all
-from epigone.component_text import component
+from epigone.component_text import backend_of, component
 from epigone.errors import SpecError
 from epigone.sharding import sharded_evaluation
-from epigone.spec import Component, Input
 from epigone.stages.evaluate import Evaluate
 from epigone.store import read_summary
 
@@ -50,26 +49,14 @@ def run_evaluations(
     return {"scores": found}
 
 
-def backend_of(text: str, served_as: str = "") -> Component:
-    """A checkpoint by its path, a server by its address, or a backend as people write it. Raises SpecError."""
-    if text.startswith(("http://", "https://")):
-        if not served_as:
-            raise SpecError(f"--served-as: which model of {text}? Its address followed by /models lists them")
-        made = Component.of("backends", "openai", url=text, model=served_as)
-        discover.make("backends", "openai", dict(made.options))  # an address that is none is told before anything runs
-        return made
-    if Path(text).exists():
-        return Component.of("backends", "checkpoint", path=Input(text))
-    if "/" in text.partition(":")[0] or text.endswith(".gguf"):
-        raise SpecError(f"there is no file or folder {text}")
-    return component("backends", text, first="path")
-
-
 def _stage(wanted: Wanted, text: str) -> Evaluate:
     benchmark = component("benchmarks", text, first=_first_option(text.partition(":")[0]))
     model = backend_of(wanted.model, wanted.served_as)
+    if model is None:
+        raise SpecError(f"--model {wanted.model}: give a checkpoint, MODEL@URL, hf://OWNER/NAME or a backend")
     name = wanted.name or wanted.served_as or Path(wanted.model).stem
-    return Evaluate(model, benchmark, f"{name}-{benchmark.name}", limit=wanted.limit, seed=wanted.seed)
+    asked = str(dict(benchmark.options).get("task", benchmark.name))  # a task of another harness by its own name
+    return Evaluate(model, benchmark, f"{name}-{asked}", limit=wanted.limit, seed=wanted.seed)
 
 
 def _first_option(benchmark: str) -> str:

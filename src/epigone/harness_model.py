@@ -8,10 +8,10 @@ Source: lm_eval.api.model of https://github.com/EleutherAI/lm-evaluation-harness
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
+from lm_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
+from lm_eval.api.model import LM  # pyright: ignore[reportMissingImports]
 
 from epigone.errors import SpecError
 from epigone.interfaces import LanguageModel, LikelihoodModel, TokenizedModel
@@ -31,6 +31,8 @@ class HarnessModel(LM):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.model = model
+        self.tells_greedy = True
+        """Whether every likelihood came with whether greedy decoding would give the continuation."""
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
         """(log-likelihood of the continuation, whether greedy decoding would give it) of each request, in order.
@@ -38,29 +40,33 @@ class HarnessModel(LM):
         Raises SpecError where the model tells no log-likelihoods, or a continuation stands behind nothing and the model
         has no tokenizer here.
         """
-        asked = [(place, request) for place, request in enumerate(requests) if request.args[0]]
-        alone = [(place, request) for place, request in enumerate(requests) if not request.args[0]]
+        given = [arguments_of(request) for request in requests]
+        asked = [place for place, arguments in enumerate(given) if arguments[0]]
+        alone = [place for place, arguments in enumerate(given) if not arguments[0]]
         found: dict[int, Likelihood] = {}
         if asked:
-            pairs = [(prompt_of(request.args[0], name_of(request)), request.args[1]) for _, request in asked]
-            found |= dict(zip((place for place, _ in asked), self._likelihoods.loglikelihood(pairs)))
+            pairs = [(prompt_of(given[place][0], name_of(requests[place])), given[place][1]) for place in asked]
+            found |= dict(zip(asked, self._likelihoods.loglikelihood(pairs), strict=True))
         if alone:
-            scored = self._tokenized.rolling_loglikelihood([request.args[1] for _, request in alone])
-            found |= dict(zip((place for place, _ in alone), scored))
+            scored = self._tokenized.rolling_loglikelihood([given[place][1] for place in alone])
+            found |= dict(zip(alone, scored, strict=True))
+        self.tells_greedy &= all(each.is_greedy is not None for each in found.values())
         return [(found[place].logprob, bool(found[place].is_greedy)) for place in range(len(requests))]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
         """Log-likelihood of each whole text. Raises SpecError where the model's tokenizer is not at hand."""
-        return [found.logprob for found in self._tokenized.rolling_loglikelihood([r.args[0] for r in requests])]
+        return [
+            found.logprob for found in self._tokenized.rolling_loglikelihood([arguments_of(r)[0] for r in requests])
+        ]
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """The reply to each request, in order, without the string that ended it."""
         groups: dict[SamplingParams, list[int]] = {}
         for place, request in enumerate(requests):
-            groups.setdefault(sampling_of(request.args[1]), []).append(place)
+            groups.setdefault(sampling_of(arguments_of(request)[1]), []).append(place)
         replies = [""] * len(requests)
         for sampling, places in groups.items():
-            prompts = [prompt_of(requests[place].args[0], name_of(requests[place])) for place in places]
+            prompts = [prompt_of(arguments_of(requests[place])[0], name_of(requests[place])) for place in places]
             for place, completion in zip(places, self.model.generate(prompts, sampling), strict=True):
                 replies[place] = completion.text
         return replies
@@ -99,6 +105,11 @@ def as_messages(chat_history: list[dict[str, str]], add_generation_prompt: bool 
     return json.dumps(chat_history, ensure_ascii=False)
 
 
+def arguments_of(request: Instance) -> tuple[Any, ...]:
+    """A request's arguments: a text or its beginning; what follows it, or how a reply is drawn."""
+    return request.args
+
+
 def name_of(request: Instance) -> str:
     """`TASK-NUMBER`: the item that a request belongs to, its number from 0 as lm-evaluation-harness has it."""
     return f"{request.task_name}-{request.doc_id}"
@@ -119,10 +130,10 @@ def _message(turn: Mapping[str, str], name: str) -> Message:
 
 
 def sampling_of(options: Mapping[str, object]) -> SamplingParams:
-    """A task's generation_kwargs as ours. Raises SpecError for one that cannot be said."""
+    """How a task says that replies are drawn, as ours. Raises SpecError for one that cannot be said."""
     if unknown := [name for name in options if name not in KNOWN]:
         raise SpecError(
-            f"generation_kwargs has {unknown[0]!r}, which is not known here; it may have: {', '.join(KNOWN)}"
+            f"the task draws replies with {unknown[0]!r}, which is not known here; there is: {', '.join(KNOWN)}"
         )
     until = options.get("until") or ()
     stops = (until,) if isinstance(until, str) else tuple(cast(Sequence[str], until))

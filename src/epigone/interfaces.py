@@ -212,8 +212,13 @@ class Benchmark(Protocol):
 class ToxicityScorer(Protocol):
     """Text -> toxicity 0-1."""
 
-    def toxicity(self, texts: Sequence[str]) -> list[float]:
-        """One score a text, in order."""
+    @property
+    def identity(self) -> str:
+        """Tells this scorer from all others whose scores are no measure of the same; part of protocol ids."""
+        ...
+
+    def toxicity(self, texts: Sequence[str]) -> list[float | None]:
+        """One score a text, in order; None where it could not be scored. Raises WorkError where none can."""
         ...
 
 

@@ -22,6 +22,7 @@ def judge(
     rater: Annotated[str, typer.Option(help="What the judge is called in records.")] = "",
     repeats: Annotated[int, typer.Option(help="How often each order is asked.", min=1)] = 1,
     temperature: Annotated[float, typer.Option(help="Of the judge's replies.", min=0)] = 0.0,
+    retries: Annotated[int, typer.Option(help="How often an unreadable reply is asked for again.", min=0)] = 1,
     limit: Annotated[int, typer.Option(help="Judge only the first prompts (0: all).", min=0)] = 0,
     references: Annotated[str, typer.Option(help="Right answers: JSON lines of prompt_id and reference.")] = "",
     minimum_coverage: Annotated[float, typer.Option(help="Exit with 1 where a smaller share could be read.")] = 0.0,
@@ -32,6 +33,6 @@ def judge(
     """Have a language model compare two models' answers, blind and in both orders."""
     command = discover.load("epigone.judge_command")
     wanted = command.Wanted(
-        (a, b), by, model, served_as, rater, repeats, temperature, limit, references, minimum_coverage
+        (a, b), by, model, served_as, rater, repeats, temperature, retries, limit, references, minimum_coverage
     )
     told(command.run_judge(wanted, root, executor=executor, quiet=as_json), as_json)

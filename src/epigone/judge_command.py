@@ -35,6 +35,7 @@ class Wanted:
     rater: str = ""
     repeats: int = 1
     temperature: float = 0.0
+    retries: int = 1
     limit: int = 0
     references: str = ""
     minimum_coverage: float = 0.0
@@ -78,6 +79,7 @@ def _stage(wanted: Wanted) -> AskJudge:
         names=(first[1], second[1]),
         num_repeats=wanted.repeats,
         temperature=wanted.temperature,
+        num_retries=wanted.retries,
         limit=wanted.limit,
         references=Input(wanted.references) if wanted.references else None,
         minimum_coverage=wanted.minimum_coverage,

@@ -135,7 +135,7 @@ def unread(judge: AskedJudge, asked: Sequence[Look], replies: Sequence[Sequence[
 def _judgment(look: Look, marks: Marks, criterion: str, names: tuple[str, str], rater: str) -> Judgment:
     scores = marks.scores
     if scores is not None and look.first == "b":
-        scores = scores[::-1]
+        scores = (scores[1], scores[0])
     again = f" time {look.repeat}" if look.repeat > 1 else ""
     return Judgment(
         prompt_id=look.pair.prompt_id,

@@ -161,6 +161,18 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """One of the replies to an item that was asked several times: what was read from it, and what came of it."""
+
+    reply: str
+    parsed: str = ""
+    reason: str = ""
+    """In one word, why it was right or not: passed, timeout."""
+    detail: str = ""
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One item's outcome on one benchmark. A metric that could not be measured is absent, never 0."""
 
@@ -170,6 +182,8 @@ class Score:
     reply: str
     parsed: str = ""
     group: str = ""
+    samples: tuple[Sample, ...] = ()
+    """All replies, where there may be several; `reply` and `parsed` are then those of the first."""
 
 
 @dataclass(frozen=True, slots=True)

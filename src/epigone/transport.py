@@ -117,13 +117,14 @@ class _Try:
 class Transport:
     """A pool of connections to one server; an async context. `key` goes into no message and no reply that it gives."""
 
-    def __init__(self, base_url: str, key: str, patience: Patience) -> None:
+    def __init__(self, base_url: str, key: str, patience: Patience, key_header: str = "") -> None:
+        """`key_header` is where the key is sent; empty: as a bearer token."""
         self.base_url = base_url.rstrip("/")
         self.patience = patience
         self.gate = Gate(patience.concurrency, patience.pause_seconds)
         self.num_answered = 0
         """Requests, earlier ones included: a server that has answered is not set up wrong."""
-        self._key = key
+        self._key, self._key_header = key, key_header
         self._requests, self._tokens = Spacing(patience.requests_per_minute), Spacing(patience.tokens_per_minute)
         self._lanes: list[httpx2.AsyncClient] = []
         self._free_lanes: list[httpx2.AsyncClient] = []
@@ -132,7 +133,8 @@ class Transport:
 
     async def __aenter__(self) -> "Transport":
         timeout = httpx2.Timeout(self.patience.read_seconds, connect=self.patience.connect_seconds, pool=None)
-        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        sent = {self._key_header: self._key} if self._key_header else {"authorization": f"Bearer {self._key}"}
+        headers = sent if self._key else {}
         limits = httpx2.Limits(max_connections=LANE, max_keepalive_connections=LANE, keepalive_expiry=30.0)
         # slow to make: one for all, and none where nothing is encrypted
         certificates = httpx2.create_ssl_context() if self.base_url.startswith("https") else False

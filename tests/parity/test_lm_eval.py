@@ -23,7 +23,8 @@ from epigone.rows.choices import read_split
 from small_checkpoint import small_base
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-evaluation-harness and what it brings warn as they load
-NUM_ITEMS = 24
+NUM_ITEMS, NUM_REPLIES = 8, 24
+"""Of each subject: asked of the tiny model, and of a script."""
 SUBJECTS = ("anatomy", "econometrics")
 NQ_AS_OURS = """
 include: {stock}
@@ -115,10 +116,10 @@ def theirs(model: object, task: str, tasks: Path, data: Path, num_shots: int, li
     from lm_eval.tasks import TaskManager
 
     harness = Harness(task, include_path=tasks, data_folder=data)
-    manager = TaskManager(include_path=str(tasks), include_defaults=False)
-    built = harness._built(manager, task, {})
+    listing = TaskManager(include_path=str(tasks), include_defaults=False)
+    built = harness._built(listing, task, {})
     found = simple_evaluate(
-        model, tasks=[built], num_fewshot=num_shots, limit=limit, bootstrap_iters=0, task_manager=manager
+        model, tasks=[built], num_fewshot=num_shots, limit=limit, bootstrap_iters=0, task_manager=listing
     )
     return {sample["doc_id"]: sample for sample in found["samples"][task]}
 
@@ -182,14 +183,14 @@ def mmlu_replies(items: Sequence[Item]) -> dict[str, str]:
 def test_mmlu_generated_equals_theirs(tasks: Path, mmlu_files) -> None:
     """exact_match is their rule; accuracy differs where a reply names the letter among other words, and there alone."""
     files, local = mmlu_files
-    ours = MMLU(files / "test", files / "dev", form="lm_eval", scoring="generated", limit=NUM_ITEMS)
+    ours = MMLU(files / "test", files / "dev", form="lm_eval", scoring="generated", limit=NUM_REPLIES)
     items = ours.items()
     model = Scripted(mmlu_replies(items))
     scores = ours.run(model)
     different = 0
     for subject in SUBJECTS:
         task = f"mmlu_{subject}_generative"
-        found = theirs(behind(model), task, tasks / "mmlu" / "generative", local / task, 5, NUM_ITEMS)
+        found = theirs(behind(model), task, tasks / "mmlu" / "generative", local / task, 5, NUM_REPLIES)
         for number, score in enumerate(of_subject(scores, subject)):
             exact = found[number]["exact_match"]
             assert score.metrics["exact_match"] == exact
@@ -403,6 +404,10 @@ def test_groups_and_what_is_refused(lm_eval, own_tasks, base: Path, tmp_path: Pa
         group.run(Scripted({"the": "x"}))
     with pytest.raises(SpecError, match="no tokenizer here"):
         Harness("own_words", include_path=own, data_folder=data).run(Likely())
+    with pytest.raises(
+        SpecError, match="asks whether greedy decoding gives a continuation, which Likely does not tell"
+    ):
+        Harness("own_last", include_path=own, data_folder=data).run(Likely())
     with pytest.raises(DataError, match=r"data of own_said cannot be read.*name a data_folder"):
         Harness("own_said", include_path=own).items()
     (tmp_path / "empty").mkdir()

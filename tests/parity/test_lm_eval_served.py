@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from epigone.answers import kept_at
 from epigone.backends.checkpoint import Checkpoint
+from epigone.backends.openai import OpenAI
 from epigone.benchmarks.harness import Harness
+from epigone.records import Prompt
 from small_checkpoint import small_base
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-evaluation-harness and what it brings warn as they load
@@ -65,7 +68,7 @@ def test_local_completions(served, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (data / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    manager = TaskManager(include_path=str(own), include_defaults=False)
+    listing = TaskManager(include_path=str(own), include_defaults=False)
     here = Checkpoint(str(folder))
     for task in ("served_choice", "served_said"):
         bench = Harness(task, include_path=own, data_folder=data)
@@ -74,11 +77,10 @@ def test_local_completions(served, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "model": folder.name,
             "base_url": f"{address}/completions",
             "tokenizer": str(folder),
-            "num_concurrent": 2,
             "add_bos_token": True,
         }
         found = simple_evaluate(
-            "local-completions", model_args=options, tasks=[bench._built(manager, task, {})], bootstrap_iters=0
+            "local-completions", model_args=options, tasks=[bench._built(listing, task, {})], bootstrap_iters=0
         )
         samples = sorted(found["samples"][task], key=lambda sample: sample["doc_id"])
         assert len(samples) == len(rows) and os.environ["OPENAI_API_KEY"] == "none"
@@ -89,4 +91,11 @@ def test_local_completions(served, tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 assert score.metrics["acc"] == sample["acc"]
             else:
                 assert score.reply == sample["resps"][0][0]
+    with kept_at(tmp_path / "runs", "scores/served"):
+        asked = OpenAI(url=address, model=folder.name)
+        pairs = [(Prompt("", text="the cat sat on"), chr(code)) for code in range(33, 127)]
+        told = asked.loglikelihood(pairs)
+    expected = here.loglikelihood(pairs)
+    assert [one.is_greedy for one in told] == [one.is_greedy for one in expected]
+    assert [one.logprob for one in told] == pytest.approx([one.logprob for one in expected], abs=1e-3)
     assert {score.metrics["exact_match"] for score in mine} == {0.0} and any(score.reply for score in mine)

@@ -174,16 +174,31 @@ def test_likelihoods() -> None:
     tokens, values = ["The", " capital", " is", " Par", "is"], [None, -1.0, -2.0, -0.25, -0.5]
     echoed = {"choices": [{"text": "", "logprobs": {"tokens": tokens, "token_logprobs": values}}]}
     found = likelihood_of(echoed, path, " Paris")
-    assert (found.logprob, found.num_tokens) == (-0.75, 2)
+    assert (found.logprob, found.num_tokens, found.is_greedy) == (-0.75, 2, None)
+    top = [
+        None,
+        *({"x": value, token: value} for token, value in zip(tokens[1:4], values[1:4])),
+        {"or": -0.4},
+        {"y": 0.0},
+    ]
+    more = {"tokens": [*tokens, " and"], "token_logprobs": [*values, -9.0], "top_logprobs": top}
+    added = {"choices": [{"text": "", "logprobs": more}], "usage": {"prompt_tokens": 5}}  # one token of its own
+    found = likelihood_of(added, path, " Paris")
+    assert (found.logprob, found.num_tokens, found.is_greedy) == (-0.75, 2, False)
+    top[4] = {"is": -0.5}
+    assert likelihood_of(added, path, " Paris").is_greedy is True
     assert likelihood_of(echoed, path, "s").num_tokens == 1  # a token that straddles counts
     path, body = scoring_body("m", CHAT, "Paris", "prompt_logprobs")
     assert body["messages"][-1] == {"role": "assistant", "content": "Paris"} and body["continue_final_message"]
     told = [
         None,
-        *({str(n): {"logprob": v, "decoded_token": t}} for n, (t, v) in enumerate(zip(tokens[3:], (-1.0, -3.0)))),
+        *(
+            {str(n): {"logprob": v, "decoded_token": t, "rank": 1}}
+            for n, (t, v) in enumerate(zip(tokens[3:], (-1.0, -3.0)))
+        ),
     ]
     found = likelihood_of({"choices": [{"message": {}}], "prompt_logprobs": told}, path, "Paris")
-    assert (found.logprob, found.num_tokens) == (-4.0, 2)
+    assert (found.logprob, found.num_tokens, found.is_greedy) == (-4.0, 2, True)
     for reply in ({"choices": [{"text": "x", "logprobs": None}]}, {"choices": [{"text": "x", "logprobs": {}}]}):
         with pytest.raises(SpecError, match="gives no log-probabilities"):
             likelihood_of(reply, "/completions", "x")

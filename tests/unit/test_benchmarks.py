@@ -268,9 +268,9 @@ def test_rtp(tmp_path: Path) -> None:
     replies = {"rude": " you idiot , go away", "odd": "", "mild": "I'm sorry, but I cannot say that"}
     model = Fake(replies.__getitem__)
     rude, odd, mild = rtp.run(model)
-    assert rude.metrics == {"refused": 0, "short": 0, "non_toxic": 0.5}
-    assert odd.metrics == {"refused": 0, "short": 1}  # nothing was said: no score, not a good one
-    assert mild.metrics == {"refused": 1, "short": 0, "non_toxic": 1}
+    assert rude.metrics == {"refused": 0, "short": 0, "scored": 1, "non_toxic": 0.5}
+    assert odd.metrics == {"refused": 0, "short": 1, "scored": 0}  # nothing was said: no score, not a good one
+    assert mild.metrics == {"refused": 1, "short": 0, "scored": 1, "non_toxic": 1}
     assert [score.group for score in (rude, odd, mild)] == ["toxic", "unknown", "non_toxic"]
     assert {sampling for _, sampling in model.asked} == {SamplingParams(20)}
     chat = replace(rtp, chat=True)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epigone import discover
+from epigone.backends.canned import Canned
 from epigone.curation.code_prompts import CodePrompts, sign_of_code
 from epigone.curation.keywords import Keywords
 from epigone.curation.language import Language
@@ -46,6 +47,7 @@ def all_filters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Filter]:
         "contamination": {"paths": (str(folder / "asked.jsonl"),)},
         "training_overlap": {"path": str(folder / "records.parquet")},
         "toxicity": {"scorer": Profanity()},
+        "known": {"model": Canned(default="No")},
     }
     return {name: discover.make("curation", name, options.get(name, {})) for name in discover.names("curation")}
 
@@ -94,7 +96,7 @@ def test_filters_read_no_further_than_they_must(all_filters, name: str) -> None:
     out = all_filters[name].apply(source())
     assert read == []
     assert next(out).id == "0"
-    assert len(read) == (1 if name in STREAMING else 512 if name == "contamination" else 600)
+    assert len(read) == (1 if name in STREAMING else 512 if name in ("contamination", "known") else 600)
 
 
 # language
@@ -225,14 +227,20 @@ def test_koalas_keywords() -> None:
 
 def test_toxicity_takes_any_scorer_and_the_most_toxic_line() -> None:
     class Loud:
+        identity = "loud"
+
         def toxicity(self, texts):
-            return [sum(map(str.isupper, text)) / len(text) for text in texts]
+            return [sum(map(str.isupper, text)) / len(text) if text != "?" else None for text in texts]
 
     assert dropped(Toxicity(Loud()), talk("quiet\n\nLOUD", "yes")) == ["toxicity 1.00 of at most 0.50"]
     assert dropped(Toxicity(Loud(), turns="user"), talk("quiet", "LOUD")) == []
     assert dropped(Toxicity(Loud(), threshold=0.3), talk("ABc"), talk("abC")) == [
         "toxicity 0.67 of at most 0.30",
         "toxicity 0.33 of at most 0.30",
+    ]
+    assert dropped(Toxicity(Loud()), talk("?", "LOUD"), talk("?", "quiet")) == [
+        "toxicity 1.00 of at most 0.50",
+        "the scorer has no score for 1 lines",
     ]
     with pytest.raises(SpecError, match="threshold 0"):
         Toxicity(Loud(), threshold=0.0)

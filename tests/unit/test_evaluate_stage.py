@@ -10,20 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from epigone import evaluate_command
 from epigone.backends.checkpoint import Checkpoint
 from epigone.errors import ArtifactError, SpecError, WorkError
-from epigone.records import AskedTokens, Item, Prompt, Score
+from epigone.recordings.load import read_scores
+from epigone.records import AskedTokens, Item, Prompt, Score, ScoreSheet
+from epigone.reporting.audit.standings import capability
 from epigone.sharding import sharded_evaluation
 from epigone.show_command import show_artifact
 from epigone.spec import Component, Input
-from epigone.stages.evaluate import GROUP_ITEMS, Evaluate, drawn, part_of
+from epigone.stages.evaluate import PORTION_ITEMS, Evaluate, drawn, part_of
 from epigone.stages.join_scores import JoinScores
 from epigone.store import Store, read_records, read_summary
 from small_checkpoint import small_base
 
-NUM_ITEMS = 5 * GROUP_ITEMS + 7
+NUM_ITEMS = 5 * PORTION_ITEMS + 7
 SLOW = "evaluate_model:Slow"
 
 
@@ -62,7 +65,7 @@ Store(Path(sys.argv[1])).build(evaluation(Path(sys.argv[2]), Path(sys.argv[3]), 
 
 @pytest.mark.parametrize("num_calls", [1, 3])
 def test_killed_at_any_point_it_goes_on_with_the_same_bytes(questions: Path, tmp_path: Path, num_calls: int) -> None:
-    """Killed while the last of `num_calls` groups is asked: those before it are not asked again, bytes are equal."""
+    """Killed while the last of `num_calls` portions is asked: those before it are not asked again, bytes are equal."""
     log = tmp_path / "asked.jsonl"
     arguments = [str(tmp_path / "runs"), str(questions), str(log), "0.3"]
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -78,23 +81,23 @@ def test_killed_at_any_point_it_goes_on_with_the_same_bytes(questions: Path, tmp
     stage = evaluation(questions, log, 0.3)
     folder = Store(tmp_path / "runs").build(stage)
     again = asked(log)[len(before) :]
-    assert not set(before[: GROUP_ITEMS * (num_calls - 1)]) & set(again) and len(set(before + again)) == NUM_ITEMS
-    assert len(again) + GROUP_ITEMS * (num_calls - 1) == NUM_ITEMS
+    assert not set(before[: PORTION_ITEMS * (num_calls - 1)]) & set(again) and len(set(before + again)) == NUM_ITEMS
+    assert len(again) + PORTION_ITEMS * (num_calls - 1) == NUM_ITEMS
     other = evaluation(questions, tmp_path / "whole.jsonl")
     whole = Store(tmp_path / "other").build(other)
     assert (folder / "records.jsonl").read_bytes() == (whole / "records.jsonl").read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == ["DONE", "records.jsonl", "spec.json", "summary.json"]
 
 
-def test_killed_behind_the_last_group_nothing_is_asked_again(questions: Path, tmp_path: Path) -> None:
+def test_killed_behind_the_last_portion_nothing_is_asked_again(questions: Path, tmp_path: Path) -> None:
     log, out = tmp_path / "asked.jsonl", tmp_path / "out"
     out.mkdir()
     stage = evaluation(questions, log)
     told = stage.run(Store(tmp_path).path, out)
     num_asked = len(asked(log))
-    (out / "groups").mkdir()  # as a kill leaves it between the last write and the clearing away
+    (out / "portions").mkdir()  # as a kill leaves it between the last write and the clearing away
     assert stage.run(Store(tmp_path).path, out) == told
-    assert len(asked(log)) == num_asked and not (out / "groups").exists()
+    assert len(asked(log)) == num_asked and not (out / "portions").exists()
 
 
 @pytest.mark.parametrize("num_shards", [2, 3, 9])
@@ -142,21 +145,41 @@ def test_a_limit_draws_items_and_widens_the_interval(questions: Path, tmp_path: 
     assert drawn(items, 100, 1) != few and drawn(items, 10**6, 0) == items
 
 
-def test_groups_are_the_same_for_any_number_of_shards() -> None:
+def test_portions_are_the_same_for_any_number_of_shards() -> None:
     items = [Item(str(n), "q") for n in range(NUM_ITEMS)]
     whole = part_of(items, 0, 1)
     for num_shards in (2, 3, 50):
-        assert [group for shard in range(num_shards) for group in part_of(items, shard, num_shards)] == whole
+        assert [portion for shard in range(num_shards) for portion in part_of(items, shard, num_shards)] == whole
 
 
 def test_a_benchmark_that_loses_an_item_is_an_error(tmp_path: Path) -> None:
     row = {"id": "same", "messages": [{"role": "user", "content": "hi"}], "text": "x" * 300, "prompt_id": "same"}
     path = tmp_path / "rows.jsonl"
-    path.write_text((json.dumps(row) + "\n") * (GROUP_ITEMS + 1))
+    path.write_text((json.dumps(row) + "\n") * (PORTION_ITEMS + 1))
     benchmark = Component.of("benchmarks", "perplexity", path=Input(str(path)))
     stage = Evaluate(Component.of("backends", "canned"), benchmark, "twice")
     with pytest.raises(WorkError, match="items need ids of their own"):
         Store(tmp_path / "runs").build(stage)
+
+
+def test_scores_under_different_protocols_are_never_compared(tmp_path: Path) -> None:
+    """The header of one blank is another protocol than that of two; generated letters are another benchmark."""
+    for split, rows in {"dev": "Solved?,1,2,3,4,B\n", "test": "Largest?,a,b,c,d,D\nSmallest?,a,b,c,d,A\n"}.items():
+        (tmp_path / split).mkdir()
+        (tmp_path / split / f"maths_{split}.csv").write_text(rows)
+    head = f"mmlu:test_folder={tmp_path / 'test'},dev_folder={tmp_path / 'dev'},num_shots=1"
+    sheets: list[tuple[str, ScoreSheet]] = []
+    for model, more in {"base": "", "student": "", "other": ",form=lm_eval", "teacher": ",scoring=generated"}.items():
+        wanted = evaluate_command.Wanted([head + more], "canned:default=D", name=model)
+        (found,) = evaluate_command.run_evaluations(wanted, tmp_path / "runs", quiet=True)["scores"]
+        sheets += [(model, sheet) for sheet in read_scores(Path(found["artifact"])).rows if sheet.metric == "accuracy"]
+    standings, missing = capability(sheets)
+    assert {standing.metric: sorted(standing.draws) for standing in standings} == {
+        "mmlu-letter-1shot": ["base", "student"],
+        "mmlu-generated-1shot": ["teacher"],
+    }
+    (why,) = missing.values()
+    assert list(missing) == ["capability.mmlu-letter-1shot of other"] and "only equal ones are compared" in why
 
 
 # -- what is kept and shown -------------------------------------------------------------------------------------------
@@ -178,8 +201,6 @@ def test_every_items_tokens_are_those_of_the_model(scored: tuple[Path, Path]) ->
     scores = read_records(folder / "records.jsonl", Score)
     tokens = read_records(folder / "tokens.jsonl", AskedTokens)
     assert [row.item_id for row in tokens] == [score.item_id for score in scores] == ["maths-1", "maths-2"]
-    import tokenizers
-
     backend = tokenizers.Tokenizer.from_file(str(base / "tokenizer.json"))
     for score, row in zip(scores, tokens):
         assert list(row.prompt) == backend.encode(score.prompt).ids  # `<s>` in front, once
@@ -223,11 +244,12 @@ def test_the_command_tells_n_interval_and_protocol(questions: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("http://127.0.0.1:1/v1", "--served-as: which model"),
-        ("no/such/folder", "there is no file or folder no/such/folder"),
-        ("chekpoint:x", "Did you mean 'checkpoint'"),
+        ("http://127.0.0.1:1/v1", "which model of http://127.0.0.1:1/v1"),
+        ("no/such/folder", "give a checkpoint, MODEL@URL"),
+        ("chekpoint:x", "give a checkpoint, MODEL@URL"),
     ],
 )
-def test_models_that_are_none(model: str, says: str) -> None:
+def test_models_that_are_none(model: str, says: str, tmp_path: Path) -> None:
+    wanted = evaluate_command.Wanted(["natural_questions:x.jsonl"], model)
     with pytest.raises(SpecError, match=says):
-        evaluate_command.backend_of(model)
+        evaluate_command.run_evaluations(wanted, tmp_path, quiet=True)

@@ -35,35 +35,49 @@ def scoring_body(model: str, prompt: Prompt, continuation: str, way: str) -> tup
 def likelihood_of(reply: Plain, path: str, continuation: str) -> Likelihood:
     """The summed log-probability of the continuation. Raises SpecError where the server gives none."""
     choice = cast(Sequence[Plain], reply["choices"])[0]
-    pairs = _echoed(choice) if path == COMPLETIONS and choice.get("logprobs") else _of_prompt(choice, reply, path)
-    total, num_tokens, text = 0.0, 0, ""
-    for token, logprob in reversed(pairs):
+    is_echo = path == COMPLETIONS and choice.get("logprobs")
+    pairs = _echoed(choice, reply) if is_echo else _of_prompt(choice, reply, path)
+    total, num_tokens, text, best = 0.0, 0, "", list[bool | None]()
+    for token, logprob, is_best in reversed(pairs):
         if len(text) >= len(continuation):
             break
         text = token + text
         if logprob is None:
             raise SpecError(f"the server gives no log-probability of {token!r}; {_WAY_OUT}")
         total, num_tokens = total + logprob, num_tokens + 1
+        best.append(is_best)
     if not text.endswith(continuation):
         raise SpecError(f"the server's tokens end in {text!r}, not in {continuation!r}; {_WAY_OUT}")
-    return Likelihood(total, num_tokens)
+    return Likelihood(total, num_tokens, None if None in best else all(best))
 
 
-def _echoed(choice: Plain) -> list[tuple[str, float | None]]:
-    """Tokens of the prompt; what the server added behind it is left out."""
+Told = tuple[str, float | None, bool | None]
+"""A token, its log-probability, whether it is the likeliest in its place; None for what the server does not tell."""
+
+
+def _echoed(choice: Plain, reply: Plain) -> list[Told]:
+    """Tokens of the prompt; what the server added behind it is left out, where its usage says how many those are."""
     told = cast(Plain, choice["logprobs"])
     tokens, values = cast(Sequence[str], told.get("tokens") or ()), told.get("token_logprobs")
     if not tokens or not isinstance(values, list) or len(values) != len(tokens):
         raise SpecError(f"the server gives no log-probabilities of the prompt; {_WAY_OUT}")
-    return list(zip(tokens, cast(list[float | None], values), strict=True))
+    likeliest = cast(Sequence[dict[str, float] | None], told.get("top_logprobs") or [None] * len(tokens))
+    usage = cast(Plain, reply.get("usage") or {})
+    num_prompt = usage.get("prompt_tokens")
+    found = [
+        (token, value, value >= max(top.values()) if top and value is not None else None)
+        for token, value, top in zip(tokens, cast(list[float | None], values), likeliest, strict=True)
+    ]
+    return found[:num_prompt] if isinstance(num_prompt, int) else found
 
 
-def _of_prompt(choice: Plain, reply: Plain, path: str) -> list[tuple[str, float | None]]:
+def _of_prompt(choice: Plain, reply: Plain, path: str) -> list[Told]:
     found = (reply if path == CHAT else choice).get("prompt_logprobs")
     if not isinstance(found, list):
         raise SpecError(f"the server gives no log-probabilities of the prompt; {_WAY_OUT}")
-    pairs: list[tuple[str, float | None]] = []
+    pairs: list[Told] = []
     for place in cast(list[dict[str, Plain] | None], found):
         for told in list((place or {}).values())[:1]:
-            pairs.append((str(told.get("decoded_token") or ""), cast(float, told["logprob"])))
+            is_best = told["rank"] == 1 if "rank" in told else None
+            pairs.append((str(told.get("decoded_token") or ""), cast(float, told["logprob"]), is_best))
     return pairs

@@ -9,6 +9,7 @@ Source: https://github.com/EleutherAI/lm-evaluation-harness, version 0.4.13 (ext
 import dataclasses
 import difflib
 import json
+import logging
 import os
 import random
 from collections import defaultdict
@@ -90,6 +91,11 @@ class Harness:
         for kind, requests in by_kind.items():
             for request, reply in zip(requests, getattr(adapter, kind)(requests), strict=True):
                 request.resps.append(reply)
+        if not adapter.tells_greedy and any(self._needs_greedy(requests[0].task_name) for requests in fresh.values()):
+            raise SpecError(
+                f"{self.task} asks whether greedy decoding gives a continuation, which {type(model).__name__} does not "
+                "tell; take a checkpoint"
+            )
         by_task: dict[str, list[Any]] = defaultdict(list)
         for requests in fresh.values():
             by_task[requests[0].task_name] += requests
@@ -97,6 +103,9 @@ class Harness:
             for each in getattr(self._tasks[name], "_filters", []):
                 each.apply(requests)
         return [self._score(item_id, requests) for item_id, requests in fresh.items()]
+
+    def _needs_greedy(self, name: str) -> bool:
+        return self._tasks[name].OUTPUT_TYPE == "loglikelihood"
 
     def _score(self, item_id: str, requests: list[Any]) -> Score:
         """Scored by the task, once a filter, as lm_eval.evaluator.evaluate has it."""
@@ -125,13 +134,13 @@ class Harness:
     @cached_property
     def _tasks(self) -> dict[str, Any]:
         """The tasks by name, each with all its requests. Raises SpecError, and DataError where data is missing."""
-        manager, leaves = _leaves(self.task, str(self.include_path))
+        listing, leaves = _leaves(self.task, str(self.include_path))
         with _seeded():
-            return {name: self._ready(manager, name, settings) for name, settings in leaves}
+            return {name: self._ready(listing, name, settings) for name, settings in leaves}
 
-    def _ready(self, manager: Any, name: str, settings: Mapping[str, object]) -> Any:
+    def _ready(self, listing: Any, name: str, settings: Mapping[str, object]) -> Any:
         """One task with all its requests."""
-        task = self._built(manager, name, settings)
+        task = self._built(listing, name, settings)
         if getattr(task, "UNSAFE_CODE", False):
             raise SpecError(f"{name} runs programs that models write, which this benchmark does not; leave it out")
         if self.num_shots is not None and task.get_config("num_fewshot") != 0:
@@ -148,11 +157,11 @@ class Harness:
         )
         return task
 
-    def _built(self, manager: Any, name: str, settings: Mapping[str, object]) -> Any:
-        entry, changed = manager.task_index[name], {**settings, "task": name, **self._local_data(name)}
+    def _built(self, listing: Any, name: str, settings: Mapping[str, object]) -> Any:
+        entry, changed = listing.task_index[name], {**settings, "task": name, **self._local_data(name)}
         try:
             factory = discover.load("lm_eval.tasks._factory").TaskFactory()
-            return factory.build(entry, overrides=changed, registry=manager.task_index)
+            return factory.build(entry, overrides=changed, registry=listing.task_index)
         except (
             Exception
         ) as error:  # whatever the loader of a task's data raises: a hub out of reach, a file that is none
@@ -184,6 +193,9 @@ def _loaded() -> Any:
     except PackageNotFoundError as error:
         raise SpecError("lm-evaluation-harness is not installed; pip install 'epigone[harness]'") from error
     os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would run into ours
+    notes = logging.getLogger("lm_eval")
+    if notes.level == logging.NOTSET:
+        notes.setLevel(logging.ERROR)  # hundreds of lines on which file a task was read from
     return discover.load("epigone.harness_model")
 
 
@@ -201,7 +213,7 @@ def _seeded() -> Iterator[None]:
 
 
 @cache
-def _manager(include_path: str, include_defaults: bool) -> Any:
+def _listing(include_path: str, include_defaults: bool) -> Any:
     _loaded()
     tasks = discover.load("lm_eval.tasks")
     return tasks.TaskManager(include_path=include_path or None, include_defaults=include_defaults)
@@ -212,10 +224,10 @@ def _leaves(name: str, include_path: str) -> tuple[Any, list[tuple[str, dict[str
     tasks that come with lm-evaluation-harness take seconds to be listed. Raises SpecError for a name that is none."""
     known: Mapping[str, Any] = {}
     for with_defaults in (False, True) if include_path else (True,):
-        manager = _manager(include_path, with_defaults)
-        known = manager.task_index
+        listing = _listing(include_path, with_defaults)
+        known = listing.task_index
         if name in known:
-            return manager, list(_expanded(name, {}, known))
+            return listing, list(_expanded(name, {}, known))
     close = difflib.get_close_matches(name, known, n=3)
     raise SpecError(f"lm-evaluation-harness has no task {name!r}; close to it: {', '.join(close) or 'none'}")
 

@@ -18,7 +18,7 @@ from epigone.records import Conversation, Drop
 
 @dataclass(frozen=True)
 class Toxicity:
-    """Drops a conversation when a line of the turns that count scores at or above the threshold."""
+    """Drops a conversation when a line of the turns that count scores at or above the threshold, or has no score."""
 
     scorer: ToxicityScorer
     """Who scores: a component of `toxicity`."""
@@ -35,8 +35,13 @@ class Toxicity:
         """Every conversation goes out once, in order."""
         for conversation in conversations:
             lines = [line for text in texts_of(conversation, self.turns) for line in text.splitlines() if line.strip()]
-            highest = max(self.scorer.toxicity(lines), default=0.0) if lines else 0.0
+            scores = self.scorer.toxicity(lines) if lines else []
+            highest = max((score for score in scores if score is not None), default=0.0)
             if highest >= self.threshold:
                 yield Drop(conversation.id, "toxic", f"toxicity {highest:.2f} of at most {self.threshold:.2f}")
+            elif None in scores:
+                yield Drop(
+                    conversation.id, "toxicity not known", f"the scorer has no score for {scores.count(None)} lines"
+                )
             else:
                 yield conversation

@@ -8,7 +8,7 @@ memory-mapped, one at a time, as fp32.
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,17 +80,40 @@ def load_checkpoint(path: Path, mesh: jax.sharding.Mesh | None = None) -> Model:
         stored = _opened(path, stack)
         family, config = _config(path, stored.attributes)
         tree = family.param_tree(config)
-        expected = parameters.published_shapes(tree)
-        found = stored.shapes(list(expected))
-        for name, shape in expected.items():
-            if name not in found:
-                raise ArtifactError(f"{path}: tensor {name!r} is missing; {CONFIG} asks for it with shape {shape}")
-            if found[name] != shape:
-                raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
-        _refuse_surplus(path, set(found) - set(expected))
         places = None if mesh is None else rules.shardings(tree, mesh, config.head_width)
-        params = parameters.from_published(tree, stored.reader(list(expected)), places)
+        params = _params(path, stored, tree, shardings=places)
     return Model(family, config, params)
+
+
+def load_published(
+    path: Path, tree_of: Callable[[Mapping[str, object]], PyTree[Param]], surplus: tuple[str, ...] = ()
+) -> PyTree[Float[Array, "..."]]:
+    """The parameters of a folder that is no language model, in fp32: those that `tree_of` asks for by its config.json.
+
+    Tensors whose names end as `surplus` says may be there beside them. Raises ArtifactError as `load_checkpoint` does.
+    """
+    with ExitStack() as stack:
+        stored = _opened(path, stack)
+        return _params(path, stored, tree_of(stored.attributes), surplus=surplus)
+
+
+def _params(
+    path: Path,
+    stored: Stored,
+    tree: PyTree[Param],
+    *,
+    shardings: PyTree[jax.sharding.Sharding] | None = None,
+    surplus: tuple[str, ...] = (),
+) -> PyTree[Float[Array, "..."]]:
+    expected = parameters.published_shapes(tree)
+    found = stored.shapes(list(expected))
+    for name, shape in expected.items():
+        if name not in found:
+            raise ArtifactError(f"{path}: tensor {name!r} is missing; {CONFIG} asks for it with shape {shape}")
+        if found[name] != shape:
+            raise ArtifactError(f"{path}: tensor {name!r} has shape {found[name]}, but {CONFIG} asks for {shape}")
+    _refuse_surplus(path, set(found) - set(expected), (*_SURPLUS, *surplus))
+    return parameters.from_published(tree, stored.reader(list(expected)), shardings)
 
 
 def load_config(path: Path) -> tuple[families.Family, ModelConfig]:
@@ -223,8 +246,8 @@ def _read_json(file: Path) -> dict[str, object]:
     return value
 
 
-def _refuse_surplus(path: Path, names: set[str]) -> None:
-    if unknown := sorted(name for name in names if not name.endswith(_SURPLUS)):
+def _refuse_surplus(path: Path, names: set[str], endings: tuple[str, ...]) -> None:
+    if unknown := sorted(name for name in names if not name.endswith(endings)):
         raise ArtifactError(
             f"{path}: tensor {unknown[0]!r} belongs to no parameter of this family ({len(unknown)} such)"
         )

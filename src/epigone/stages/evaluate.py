@@ -2,8 +2,8 @@
 
 In: a model (backend), a benchmark with its published files; all items, some drawn at random, or one shard of them. Out:
 `scores/`: records.jsonl, one Score an item; tokens.jsonl, the token ids of what was asked, where the model's tokenizer
-is at hand; the summary has a mean of each metric with its interval and n. Items are asked a group at a time and each
-group is kept, so that an interrupted evaluation goes on behind the last whole group and gives the same bytes.
+is at hand; the summary has a mean of each metric with its interval and n. Items are asked a portion at a time and each
+portion is kept, so that an interrupted evaluation goes on behind the last whole portion and gives the same bytes.
 Source: docs/decisions/0021.
 """
 
@@ -23,9 +23,9 @@ from epigone.records import AskedTokens, Completion, Item, Likelihood, Prompt, S
 from epigone.spec import Component
 from epigone.store import read_records, write_records
 
-GROUP_ITEMS = 128
+PORTION_ITEMS = 128
 """Items asked at once: what an interruption costs at most, and what a shard is made of."""
-GROUPS = "groups"
+PORTIONS = "portions"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Evaluate:
         wanted = drawn(items, self.limit, self.seed)
         if not (out / "records.jsonl").exists():
             self._ask(benchmark, model, part_of(wanted, self.shard, self.num_shards), out)
-        shutil.rmtree(out / GROUPS, ignore_errors=True)
+        shutil.rmtree(out / PORTIONS, ignore_errors=True)
         scores = read_records(out / "records.jsonl", Score)
         return {
             "protocol": benchmark.protocol,
@@ -85,14 +85,14 @@ class Evaluate:
             **summary_of_items([s.metrics for s in scores]),
         }
 
-    def _ask(self, benchmark: Benchmark, model: LanguageModel, groups: list[Sequence[Item]], out: Path) -> None:
-        """records.jsonl, written last, and tokens.jsonl, out of the groups, of which the missing ones are asked."""
-        folders = [out / GROUPS / f"{number:06}" for number in range(len(groups))]
-        total, done = sum(map(len, groups)), 0
-        for group, folder in zip(groups, folders, strict=True):
+    def _ask(self, benchmark: Benchmark, model: LanguageModel, portions: list[Sequence[Item]], out: Path) -> None:
+        """records.jsonl, written last, and tokens.jsonl, out of the portions, of which the missing ones are asked."""
+        folders = [out / PORTIONS / f"{number:06}" for number in range(len(portions))]
+        total, done = sum(map(len, portions)), 0
+        for portion, folder in zip(portions, folders, strict=True):
             if not (folder / "scores.jsonl").exists():
-                self._ask_group(benchmark, model, group, folder)
-            done += len(group)
+                self._ask_portion(benchmark, model, portion, folder)
+            done += len(portion)
             tell(done, total, "items")
         tokens = [row for folder in folders for row in read_records(folder / "tokens.jsonl", AskedTokens)]
         if tokens:
@@ -100,7 +100,7 @@ class Evaluate:
         scores = (row for folder in folders for row in read_records(folder / "scores.jsonl", Score))
         write_records(out / "records.jsonl", scores)
 
-    def _ask_group(self, benchmark: Benchmark, model: LanguageModel, items: Sequence[Item], folder: Path) -> None:
+    def _ask_portion(self, benchmark: Benchmark, model: LanguageModel, items: Sequence[Item], folder: Path) -> None:
         watched = _Watched(model) if isinstance(model, TokenizedModel) else None
         scores = benchmark.run(watched or model, items)
         if [score.item_id for score in scores] != [item.id for item in items]:
@@ -159,7 +159,7 @@ def drawn(items: Sequence[Item], limit: int, seed: int) -> list[Item]:
 
 
 def part_of(items: Sequence[Item], shard: int, num_shards: int) -> list[Sequence[Item]]:
-    """The groups of one shard: every group is the same whatever the number of shards, so its answers are too."""
-    groups = [items[start : start + GROUP_ITEMS] for start in range(0, len(items), GROUP_ITEMS)]
-    first, last = (len(groups) * part // num_shards for part in (shard, shard + 1))
-    return groups[first:last]
+    """The portions of one shard: every portion is the same whatever the number of shards, so its answers are too."""
+    portions = [items[start : start + PORTION_ITEMS] for start in range(0, len(items), PORTION_ITEMS)]
+    first, last = (len(portions) * part // num_shards for part in (shard, shard + 1))
+    return portions[first:last]

@@ -58,7 +58,12 @@ _FOUND = re.compile(
 class Profanity:
     """Swearing and insults by word list; each occurrence counts, whole words only, case ignored."""
 
-    def toxicity(self, texts: Sequence[str]) -> list[float]:
+    @property
+    def identity(self) -> str:
+        """`profanity`: its lists are part of the package."""
+        return "profanity"
+
+    def toxicity(self, texts: Sequence[str]) -> list[float | None]:
         """One score 0-1 a text, in order; a text without a listed word scores 0."""
         return [1.0 - math.prod(1.0 - weight for weight in _weights(text)) for text in texts]
 

@@ -14,6 +14,7 @@ from epigone.errors import DataError
 from epigone.records import Drop, Score, ScoreSheet
 from epigone.rows import beginning, finite, identity, read_array_or_rows, shown
 
+TEXTS = ("prompt", "reply", "parsed", "group")
 COUNTS = frozenset({"length_words", "num_tokens", "num_claims", "num_shots", "parsed"})
 
 
@@ -39,8 +40,9 @@ class Ours:
                 if value is None:
                     yield Drop(item_id, "no number", f"row {number}: {metric} is {shown(plain)}")
                 elif metric not in COUNTS:
-                    texts = (str(row.get(name, "")) for name in ("prompt", "reply", "parsed", "group"))
-                    sheets.setdefault(metric, {})[item_id] = Score(item_id, {metric: value}, *texts)
+                    prompt, reply, parsed, group = (str(row.get(name, "")) for name in TEXTS)
+                    found = Score(item_id, {metric: value}, prompt, reply, parsed, group)
+                    sheets.setdefault(metric, {})[item_id] = found
         protocol = _protocol(path)
         benchmark = protocol.partition("--")[0]
         for metric, scores in sheets.items():
