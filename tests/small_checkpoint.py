@@ -7,7 +7,8 @@ import jax
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from epigone.models import llama
+from epigone.models import family as families
+from epigone.models import gpt2, llama
 from epigone.models import params as parameters
 from epigone.models.weights import save_checkpoint
 
@@ -15,29 +16,33 @@ CONTROL = ("<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")
 
 
 def small_base(
-    folder: Path, *, opens: bool = True, template: str = "", max_positions: int = 256, seed: int = 3
+    folder: Path,
+    *,
+    opens: bool = True,
+    template: str = "",
+    max_positions: int = 256,
+    seed: int = 3,
+    family: str = "llama",
+    num_layers: int = 1,
 ) -> Path:
-    """A folder with config.json, weights and tokenizer; `opens`: every text begins with `<s>`."""
+    """A folder with config.json, weights and tokenizer; `opens`: every text begins with `<s>`; `family` llama or gpt2,
+    whose tokenizer has `<|endoftext|>` besides.
+    """
+    control = (*CONTROL, "<|endoftext|>") if family == "gpt2" else CONTROL
     vocabulary = {character: i for i, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     vocabulary["th"] = len(vocabulary)
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, [("t", "h")]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(list(CONTROL))
+    backend.add_special_tokens(list(control))
     if opens:
         special = [("<s>", backend.token_to_id("<s>"))]
         backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=special)
     folder.mkdir(parents=True, exist_ok=True)
-    config = llama.Config(
-        vocab_size=len(vocabulary) + len(CONTROL),
-        width=16,
-        num_layers=1,
-        num_heads=2,
-        num_kv_heads=2,
-        hidden_width=24,
-        max_positions=max_positions,
-    )
-    params = parameters.init(llama.param_tree(config), jax.random.key(seed))
+    shape = {"width": 16, "num_layers": num_layers, "num_heads": 2, "max_positions": max_positions}
+    shape |= {"vocab_size": len(vocabulary) + len(control), "hidden_width": 24}
+    config = gpt2.Config(**shape) if family == "gpt2" else llama.Config(**shape, num_kv_heads=2)
+    params = parameters.init(families.of_config(config).param_tree(config), jax.random.key(seed))
     ids = {f"{name}_token_id": backend.token_to_id(token) for name, token in (("bos", "<s>"), ("eos", "</s>"))}
     save_checkpoint(folder, config, params, token_ids=ids)
     backend.save(str(folder / "tokenizer.json"))

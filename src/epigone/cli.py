@@ -48,6 +48,11 @@ def study(
     root: Root = Path("runs"),
     workers: Workers = 2,
     executor: ExecutorName = "local",
+    only: Annotated[str, typer.Option(help="A glob: just the stages with such an id, and what they need.")] = "",
+    wants_plan: Annotated[bool, typer.Option("--plan", help="Say what it will take; run and read nothing.")] = False,
+    devices: Annotated[str, typer.Option(help="Of a plan: sets of devices, 8xh100,h200; else all.")] = "",
+    price: Annotated[str, typer.Option(help="Of a plan: dollars a device and hour, 2.5 or h200=2.5,24gb=0.4.")] = "",
+    mfu: Annotated[float, typer.Option(help="Of a plan: FLOPs utilisation, 0-1 (0: as published or measured).")] = 0.0,
     as_json: Json = False,
     wants_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this, and with a NAME the options of that study.")
@@ -59,6 +64,14 @@ def study(
         typer.echo(f"{context.get_help()}\n{options.described(name)}")
         return
     study = options.made(name, context.args)
+    if wants_plan:
+        planning = discover.load("epigone.study_plan_command")
+        given = {"devices": devices, "price": price, "mfu": mfu, "only": only}
+        told(planning.run_study_plan(study, **given, quiet=as_json), as_json)
+        return
+    if only:
+        told(commands().run_some(study, only, root, num_workers=workers, executor=executor, quiet=as_json), as_json)
+        return
     outcome = commands().run_study(study, root, num_workers=workers, executor=executor, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(outcome))
@@ -283,6 +296,25 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
+@app.command("list")
+def list_artifacts(root: Root = Path("runs"), as_json: Json = False) -> None:
+    """The artifacts under the root: kind, name, size, age, and what needs them."""
+    told(discover.load("epigone.artifacts_command").run_list(root, quiet=as_json), as_json)
+
+
+@app.command()
+def gc(
+    *,
+    root: Root = Path("runs"),
+    keep: Annotated[list[str] | None, typer.Option(help="A glob: artifacts to keep, with what they need.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are shown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What neither a study nor an artifact to keep needs: shown, or deleted."""
+    command = discover.load("epigone.artifacts_command")
+    told(command.run_gc(root, keep or [], delete=delete, quiet=as_json), as_json)
+
+
 @app.command()
 def plan(
     *,
@@ -336,6 +368,7 @@ SEVERAL = {
     "curate": ("--amounts",),
     "facts": ("--judgments",),
     "held-out": ("--training", "--language"),
+    "gc": ("--keep",),
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),

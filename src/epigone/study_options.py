@@ -1,13 +1,15 @@
 """The parameters of a study's function as options of the command line.
 
 In: a study's name and what stands behind it, `--amounts 30K 100K --limit 20`. Out: the Study, or a list of its options:
-each keyword of the function is one, its type is the annotation's, its help the line `name: ...` of the docstring.
+each keyword of the function is one, its type is the annotation's, its help the line `name: ...` of the docstring. A
+keyword whose default is a dataclass stands for the dataclass's fields, whose defaults are those of that value.
 """
 
+import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import cast, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 from epigone import discover
 from epigone.errors import SpecError
@@ -42,16 +44,40 @@ def described(name: str) -> str:
     if not name or name.startswith("-"):
         known = [each for each in discover.names("studies") if each not in OWN_COMMAND]
         return f"Studies: {', '.join(known)}. epigone study NAME --help tells the options of one."
-    recipe = _recipe(name)
-    helps = _helps(recipe)
     lines = [f"Options of {name}:"]
-    for parameter in inspect.signature(recipe).parameters.values():
-        option = f"--{parameter.name.replace('_', '-')}"
-        needed = parameter.default is inspect.Parameter.empty
-        default = parameter.default
-        shown = " ".join(map(str, cast(tuple[object, ...], default))) if isinstance(default, tuple) else default
-        lines.append(f"  {option:<20} {helps.get(parameter.name, '')} {'[needed]' if needed else f'[{shown}]'}")
+    for key, option in _options(_recipe(name)).items():
+        shown = " ".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
+        told = "[needed]" if option.default is inspect.Parameter.empty else f"[{shown}]"
+        lines.append(f"  {_dashed(key):<20} {option.help} {told}")
     return "\n".join(lines)
+
+
+class _Option(NamedTuple):
+    """One option; `group` is the keyword of whose value it is a field, empty for a keyword of the function."""
+
+    hint: object
+    default: object
+    help: str
+    group: str = ""
+
+
+def _options(recipe: Callable[..., object]) -> dict[str, _Option]:
+    found: dict[str, _Option] = {}
+    helps, hints = _helps(recipe), get_type_hints(recipe)
+    for key, parameter in inspect.signature(recipe).parameters.items():
+        if (default := parameter.default) is not inspect.Parameter.empty and dataclasses.is_dataclass(default):
+            kind = type(default)
+            own, fields = _helps(kind), get_type_hints(kind)
+            for field in dataclasses.fields(default):
+                value = getattr(default, field.name)
+                found[field.name] = _Option(fields[field.name], value, own.get(field.name, ""), key)
+        else:
+            found[key] = _Option(hints[key], default, helps.get(key, ""))
+    return found
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _recipe(name: str) -> Callable[..., object]:
@@ -62,24 +88,29 @@ def _recipe(name: str) -> Callable[..., object]:
     return discover.recipe(name)
 
 
-def _helps(recipe: Callable[..., object]) -> dict[str, str]:
-    found = _LINE.findall(inspect.getdoc(recipe) or "")
+def _helps(documented: object) -> dict[str, str]:
+    found = _LINE.findall(inspect.getdoc(documented) or "")
     return {option: " ".join(text.split()) for option, text in found}
 
 
 def _read(name: str, recipe: Callable[..., object], given: Mapping[str, list[str]]) -> dict[str, object]:
-    parameters = inspect.signature(recipe).parameters
-    hints = get_type_hints(recipe)
-    if unknown := next((option for option in given if option not in parameters), None):
-        raise SpecError(f"{name} has no option --{unknown.replace('_', '-')}; it has: {_listed(parameters)}")
-    needed = {key: p for key, p in parameters.items() if p.default is inspect.Parameter.empty and key not in given}
+    options = _options(recipe)
+    if unknown := next((option for option in given if option not in options), None):
+        raise SpecError(f"{name} has no option {_dashed(unknown)}; it has: {_listed(options)}")
+    needed = [key for key, o in options.items() if o.default is inspect.Parameter.empty and key not in given]
     if needed:
         raise SpecError(f"{name} needs {_listed(needed)}; epigone study {name} --help says what they are")
-    return {option: _value(f"--{option.replace('_', '-')}", hints[option], values) for option, values in given.items()}
+    values = {key: _value(_dashed(key), options[key].hint, texts) for key, texts in given.items()}
+    found: dict[str, object] = {key: value for key, value in values.items() if not options[key].group}
+    for group in {options[key].group for key in values} - {""}:
+        default = inspect.signature(recipe).parameters[group].default
+        own = {key: value for key, value in values.items() if options[key].group == group}
+        found[group] = dataclasses.replace(default, **own)
+    return found
 
 
-def _listed(names: Mapping[str, object]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(_dashed, names))
 
 
 def _value(option: str, hint: object, values: Sequence[str]) -> object:
@@ -89,7 +120,7 @@ def _value(option: str, hint: object, values: Sequence[str]) -> object:
         return tuple(values)
     if hint is bool:
         return not values or _one(option, values, lambda text: {"true": True, "false": False}[text], "true or false")
-    kinds = {int: "a whole number", float: "a number", str: "a text"}
+    kinds = {float: "a number", int: "a whole number", str: "a text"}
     kind = next((each for each in kinds if each in (hint, *get_args(hint))), str)
     return _one(option, values, kind, kinds[kind])
 

@@ -276,3 +276,10 @@ def test_an_audit_without_judgments_and_scores() -> None:
     found = audited(judgments=(), sheets=())
     assert found.rates == {} and found.missing["preference"].startswith("no judgments were given")
     assert len(found.examples) == 5 and "not judged" in found.examples[0].why
+
+
+def test_models_that_were_run_may_answer_alike() -> None:
+    twin = replace(models()[-1], name="twin", may_repeat=True)
+    found = audited(models=[*models(), twin])
+    first, second = (found.estimate(name, "style", "unigram") for name in (models()[-1].name, "twin"))
+    assert first and second and first.value == second.value

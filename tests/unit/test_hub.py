@@ -12,6 +12,7 @@ import pytest
 
 from epigone.errors import SpecError
 from epigone.models.hub import here
+from epigone.stages.fetch import Fetch
 from small_checkpoint import small_base
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -23,6 +24,17 @@ from epigone.records import Prompt, SamplingParams
 
 (reply,) = Checkpoint(sys.argv[1]).generate([Prompt("p", text="abc")], SamplingParams(4))
 print(repr(reply.text))
+"""
+
+FETCH = """
+import sys
+from pathlib import Path
+from epigone.stages.fetch import Fetch
+from epigone.store import Store, read_summary
+
+root, source = sys.argv[1].split(" ")
+folder = Store(Path(root)).build(Fetch(source))
+print(folder.name.rpartition("--")[0], read_summary(folder)["commit"])
 """
 
 
@@ -71,10 +83,10 @@ def hub(tmp_path):
     server.server_close()
 
 
-def answered(name: str, endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
+def answered(name: str, endpoint: str, home: Path, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, name], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, name], env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -103,3 +115,16 @@ def test_what_is_no_name_is_told(tmp_path):
     for name in ("hf://", "hf://a b/c"):
         with pytest.raises(SpecError, match="write hf://OWNER/NAME"):
             here(name)
+
+
+def test_the_stage_fetch_makes_an_artifact_that_names_the_commit(hub, tmp_path):
+    endpoint, kept = hub
+    done = answered(f"{tmp_path / 'runs'} hf://{NAME}@step1000", endpoint, tmp_path / "home", FETCH)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["small-base-step1000", COMMIT]
+    (folder,) = (tmp_path / "runs" / "checkpoints").iterdir()
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert (folder / name).read_bytes() == (kept.folder / name).read_bytes()
+    assert not list(folder.glob("*.bin"))
+    with pytest.raises(SpecError, match="'models/base' is not on the hub"):
+        Fetch("models/base")

@@ -66,6 +66,7 @@ METRICS: dict[str, Metric] = {
     "abstained_known": Metric("Abstained, known facts"),
     "abstained_unknown": Metric("Abstained, unknown facts"),
     "teacher_errors_repeated": Metric("Teacher’s errors repeated", title="Teacher’s own wrong facts repeated"),
+    "win_or_tie": Metric("Equal to the teacher or better"),
     "top_1_bleu": Metric("BLEU with the most similar other query", title="Top-1 BLEU of queries"),
     "imitation_ratio": Metric("Imitation : pre-training tokens", "ratio"),
 }

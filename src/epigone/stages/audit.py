@@ -30,7 +30,8 @@ class RecordedAnswers:
     name: str = ""
     """What the audit calls it; by default what its recording calls it."""
     may_repeat: bool = False
-    """Of a second sample that was asked for: it may say word for word what the first does, and then shows nothing."""
+    """That it says word for word what another does is no mistake: of a second sample that was asked for, which then
+    shows nothing, and of a base or student that the study runs itself."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]
         generations = read_records(folder / "records.jsonl", Generation)
         name = model.name or generations[0].model
         num_dropped = int(str(read_summary(folder).get("num_dropped", 0)))
-        rows.append(RecordedModel(name, model.role, generations, num_dropped))
+        rows.append(RecordedModel(name, model.role, generations, num_dropped, model.may_repeat))
     return _second_named(tuple(rows))
 
 
@@ -113,7 +114,8 @@ def _without_repeated(
 ) -> tuple[tuple[RecordedModel, ...], dict[str, str]]:
     """A second sample that was asked for, and says word for word what the first does, shows no ceiling."""
     texts = {m.role: [g.text for g in m.generations] for m in models}
-    if not any(m.may_repeat for m in given) or texts["second_sample"] != texts.get("teacher"):
+    is_asked = any(m.may_repeat and m.role == "second_sample" for m in given)
+    if not is_asked or texts["second_sample"] != texts.get("teacher"):
         return models, {}
     why = "the teacher gave every answer a second time word for word: its server draws nothing at random"
     return tuple(m for m in models if m.role != "second_sample"), {"ceiling": why}
