@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from epigone import (
+    artifacts_cli,
     audit_cli,
     collect_cli,
     discover,
@@ -296,23 +297,8 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
-@app.command("list")
-def list_artifacts(root: Root = Path("runs"), as_json: Json = False) -> None:
-    """The artifacts under the root: kind, name, size, age, and what needs them."""
-    told(discover.load("epigone.artifacts_command").run_list(root, quiet=as_json), as_json)
-
-
-@app.command()
-def gc(
-    *,
-    root: Root = Path("runs"),
-    keep: Annotated[list[str] | None, typer.Option(help="A glob: artifacts to keep, with what they need.")] = None,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are shown.")] = False,
-    as_json: Json = False,
-) -> None:
-    """What neither a study nor an artifact to keep needs: shown, or deleted."""
-    command = discover.load("epigone.artifacts_command")
-    told(command.run_gc(root, keep or [], delete=delete, quiet=as_json), as_json)
+app.command("list")(artifacts_cli.list_artifacts)
+gc = app.command()(artifacts_cli.gc)
 
 
 @app.command()

@@ -163,7 +163,7 @@ def test_some_prompts_are_chosen_and_the_budget_holds_for_probes_too(tmp_path: P
     words = {f"p{n}": [("user", f"{'weather in' if n % 2 else 'capital of'} place {n}")] for n in range(30)}
     prompts, root = write(tmp_path / "p.jsonl", words), tmp_path / "runs"
     choice = Choice("disagreement", 10, "canned:default=something else", probes=4)
-    with running(seed=3, faults=0.2) as url:
+    with running(seed=3, faults=0.2, kinds=["429", "500", "malformed", "html"]) as url:
         wanted = Wanted(prompts, url, "m", max_tokens=20, patience=PATIENCE, choice=choice)
         bill = run_bill(wanted, root, retry_failed=False, quiet=True)
         found = run(wanted, root)

@@ -1,7 +1,6 @@
 """Strengths against choix, a likelihood written twice, finite differences, simulated prompts and a real crowd."""
 
 import csv
-import time
 from dataclasses import replace
 
 import choix
@@ -240,9 +239,7 @@ def test_a_real_crowd_of_59_models(data_root) -> None:
             for r in csv.DictReader(file)
         ]
     rows = votes_of(votes)
-    started = time.perf_counter()
     found = strengths(rows)
-    took_seconds = time.perf_counter() - started
     ranking = sorted(found.models, key=lambda model: -found.strength(model).value)
     by_model, direct, fitted, weights = direct_and_fitted(rows, strengths(rows, with_position=False))
     agreement = np.average(np.abs(direct - fitted), weights=weights)
@@ -251,7 +248,6 @@ def test_a_real_crowd_of_59_models(data_root) -> None:
     assert "GPT 4" in ranking[:3] and not found.not_comparable
     assert by_model == pytest.approx(0, abs=0.05)  # a model wins as many votes as it was fitted to win
     assert np.corrcoef(direct, fitted)[0, 1] > 0.4
-    assert took_seconds < 1
 
 
 def direct_and_fitted(votes: Votes, found: Strengths) -> tuple[np.ndarray, ...]:
