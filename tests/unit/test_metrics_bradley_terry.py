@@ -243,7 +243,7 @@ def test_a_real_crowd_of_59_models(data_root) -> None:
     ranking = sorted(found.models, key=lambda model: -found.strength(model).value)
     by_model, direct, fitted, weights = direct_and_fitted(rows, strengths(rows, with_position=False))
     agreement = np.average(np.abs(direct - fitted), weights=weights)
-    print(f"\n{took_seconds:.3f} s; {ranking[:5]}; position {found.position}; direct against fitted {agreement:.3f}")
+    print(f"\n{ranking[:5]}; position {found.position}; direct against fitted {agreement:.3f}")
     assert (len(found.models), found.num_votes, found.num_clusters) == (59, 8931, 13)
     assert "GPT 4" in ranking[:3] and not found.not_comparable
     assert by_model == pytest.approx(0, abs=0.05)  # a model wins as many votes as it was fitted to win
