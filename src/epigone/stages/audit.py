@@ -1,4 +1,4 @@
-"""audit: recorded answers, judgments and scores of real models -> findings and one report, without running a model.
+"""audit: recorded answers, judgments and scores of real models -> findings and one report; no model is run here.
 
 In: generations, judgments and scores that were read from recordings. Out: `studies/`: report.html, findings.json,
 audit.json, methods.md, figures/, tables/. Holds derived figures only; the same inputs give the same bytes.

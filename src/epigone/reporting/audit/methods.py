@@ -19,8 +19,8 @@ def _sentences(f: AuditFindings) -> Iterator[str]:
     students = _listed(list(f.students))
     base = f", base {f.base}" if f.base else ", no base"
     yield (
-        f"Recorded answers of {students} were compared with those of the teacher {f.teacher}{base} on {f.num_prompts} "
-        f"prompts with epigone {epigone.__version__} (audit {f.study_id}); no model was run."
+        f"Stored answers of {students} were compared with those of the teacher {f.teacher}{base} on {f.num_prompts} "
+        f"prompts with epigone {epigone.__version__} (audit {f.study_id})."
     )
     if f.ceiling:
         kind = "a second sample" if f.ceiling_is == "second sample" else "another version, not a second sample,"
