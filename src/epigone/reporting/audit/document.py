@@ -68,7 +68,7 @@ def _distance(findings: AuditFindings, student: str) -> float:
 
 
 def _notices(findings: AuditFindings) -> tuple[str, ...]:
-    notices = [f"{findings.num_prompts} prompts; all of this is computed from answers, verdicts and scores as they are stored."]
+    notices = [f"{findings.num_prompts} prompts; all of this is computed from stored answers, verdicts and scores."]
     if not findings.base:
         notices.append(
             "No base was given: what the students had before imitation is not known, so nothing is “gained”."
