@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from epigone.interfaces import FactChecker
-from epigone.metrics.sentences import Part
-from epigone.records import Message, Prompt, Truth
+from epigone.metrics.sentences import Part, Truth
+from epigone.records import Message, Prompt
 
 SENTENCES_AT_ONCE = 20
 """Sentences of one request: a judge that must keep count of more of them loses it."""

@@ -11,8 +11,6 @@ Role = Literal["system", "user", "assistant", "tool"]
 Verdict = Literal["a", "b", "tie"]
 Claim = Literal["right", "wrong", "off_topic"]
 """Of a claim in an answer: off_topic is true, but about something that was not asked."""
-Truth = Literal["right", "doubtful", "wrong", "none"]
-"""Of a sentence: wrong where any of its claims is; none where it claims nothing that could be checked."""
 ArmRole = Literal["teacher", "second_sample", "base", "student"]
 ArmData = Literal["none", "broad", "local_strict", "local_supported", "replay_only"]
 
@@ -86,6 +84,8 @@ class Completion:
     mean_logprob: float | None = None
     reasoning: str = ""
     """What the model thought before it answered, apart from the answer."""
+    seconds: float | None = field(default=None, compare=False)
+    """How long it took from its turn to its end, where somebody looked at a clock; no part of what was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,20 +369,6 @@ class Sentence:
     text: str
     truth: Literal["right", "wrong", "off_topic", "mixed", "none"]
     begins: Literal["paragraph", "line", ""] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedSentence:
-    """A sentence of an answer as it was found by a fact checker or a judge; None is not known, never a finding."""
-
-    prompt_id: str
-    place: int
-    """Of the sentence in its answer, from 0."""
-    text: str
-    begins: Literal["paragraph", "line", ""]
-    truth: Truth | None
-    is_authoritative: bool | None = None
-    """Whether it is written as somebody would who knows, true or not."""
 
 
 @dataclass(frozen=True, slots=True)

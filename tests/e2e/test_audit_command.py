@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 NUM_PROMPTS = 40
-CLOCKS = ("summary.json", "DONE")  # seconds and the checksum of the file that holds them
+CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 
 
 def epigone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

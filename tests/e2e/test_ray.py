@@ -34,7 +34,7 @@ from epigone.store import Store
 from epigone.testbed.tokenizer import build_tokenizer
 
 LOOPBACK = "127.0.0.1"
-CLOCKS = ("summary.json", "DONE")  # seconds and the checksum of the file that holds them
+CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 Events = list[tuple[str, str]]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SMALL = ("study", "testbed", "--scale", "small", "--seeds", "1", "--json")
-CLOCKS = ("summary.json", "DONE")  # seconds and the checksum of the file that holds them
+CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from epigone.errors import SpecError, WorkError
 from epigone.fact_checking import Answer, Reading
 from epigone.facts_command import Wanted, run_facts
 from epigone.metrics.facts import Counts, by_answer, factuality, preferred_though_wrong
-from epigone.metrics.sentences import Part, sentences_of
-from epigone.records import CheckedSentence, Generation, Judgment, Message
+from epigone.metrics.sentences import CheckedSentence, Part, sentences_of
+from epigone.records import Generation, Judgment, Message
 from epigone.spec import Artifact, Component, Input
 from epigone.stages.check_facts import CheckFacts
 from epigone.stages.read_answers import ReadAnswers

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from test_report_page import LOWEST_CONTRAST, SMALLEST_TEXT, TEXTS, WIDER, WIDTHS, _contrast, browser
 
-from epigone.records import CheckedSentence, Judgment
+from epigone.metrics.sentences import CheckedSentence
+from epigone.records import Judgment
 from epigone.reporting.facts import Checked, FactsFindings, Votes, render
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

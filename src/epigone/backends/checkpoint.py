@@ -41,6 +41,7 @@ class Checkpoint:
 
         Raises WorkError for a prompt that leaves no room for `sampling.max_tokens`.
         """
+        seconds = [0.0] * len(prompts)
         continuations = self._engine.generate(
             [self._texts.ids(prompt) for prompt in prompts],
             max_new_tokens=sampling.max_tokens,
@@ -51,8 +52,9 @@ class Checkpoint:
             seed=sampling.seed,
             is_over=is_over(self._texts.decode, sampling.stop),
             names=[prompt.id for prompt in prompts],
+            on_done=seconds.__setitem__,
         )
-        return [self._completion(continuation, sampling.stop) for continuation in continuations]
+        return [self._completion(c, sampling.stop, took) for c, took in zip(continuations, seconds, strict=True)]
 
     def loglikelihood(self, requests: Sequence[tuple[Prompt, str]]) -> list[Likelihood]:
         """Likelihood of each continuation after its prompt, in order; in chat form without the end token."""
@@ -98,13 +100,14 @@ class Checkpoint:
     def _texts(self) -> Texts:
         return Texts(here(self.path), self.template)
 
-    def _completion(self, continuation: Continuation, stops: Sequence[str]) -> Completion:
+    def _completion(self, continuation: Continuation, stops: Sequence[str], seconds: float) -> Completion:
         text, stopped = cut(self._texts.decode(continuation.tokens), stops)
         return Completion(
             text=text,
             num_tokens=len(continuation.tokens),
             finish_reason="stop" if stopped else continuation.finish_reason,
             mean_logprob=continuation.mean_logprob,
+            seconds=seconds,
         )
 
 

@@ -4,6 +4,7 @@ In: a `Model` and rows of token ids. Out: one `Continuation`, log-likelihood or 
 a row gets does not depend on its neighbours: only on its own tokens and seed.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,11 +63,12 @@ class Engine:
         seed: int = 0,
         is_over: Callable[[Sequence[int]], bool] | None = None,
         names: Sequence[str] = (),
+        on_done: Callable[[int, float], None] | None = None,
     ) -> list[Continuation]:
         """Continue each prompt up to one of `end_ids`, a token where `is_over`, or `max_new_tokens`.
 
         A row's randomness is of seed and prompt. Raises WorkError for an empty prompt and for one that leaves no room;
-        `names` name the prompts in the message.
+        `names` name the prompts in the message; `on_done` hears of each row how many seconds it had its slot.
         """
         self.check_room(((prompt, max_new_tokens) for prompt in prompts), names)
         longest = max(map(len, prompts), default=0)
@@ -78,13 +80,19 @@ class Engine:
             asked[slots.submit(request)] = row
         found: dict[int, Continuation] = {}
         drawn: dict[int, tuple[list[int], float]] = {ticket: ([], 0.0) for ticket in asked}
+        began: dict[int, float] = {}
         while not slots.is_idle:
-            for event in slots.step():
+            before, events, after = time.monotonic(), slots.step(), time.monotonic()
+            for event in events:
+                began.setdefault(event.ticket, before)
                 tokens, total = drawn[event.ticket]
                 drawn[event.ticket] = [*tokens, *event.tokens], total + sum(event.logprobs)
                 if event.finish_reason:
                     tokens, total = drawn.pop(event.ticket)
-                    found[asked[event.ticket]] = Continuation(tuple(tokens), event.finish_reason, total / len(tokens))
+                    row = asked[event.ticket]
+                    found[row] = Continuation(tuple(tokens), event.finish_reason, total / len(tokens))
+                    if on_done:
+                        on_done(row, after - began[event.ticket])
             tell(len(found), len(prompts), "prompts")
         return [found[row] for row in range(len(prompts))]
 

@@ -15,7 +15,8 @@ import numpy as np
 from epigone.metrics.intervals import estimate
 from epigone.metrics.preference import comparisons
 from epigone.metrics.resampling import ratios
-from epigone.records import CheckedSentence, Estimate, Judgment
+from epigone.metrics.sentences import CheckedSentence
+from epigone.records import Estimate, Judgment
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,12 @@ Source: Figure 2 of the paper (arXiv 2305.15717), which marks whole sentences; t
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Begins = Literal["paragraph", "line", ""]
+Truth = Literal["right", "doubtful", "wrong", "none"]
+"""Of a sentence: wrong where any of its claims is; none where it claims nothing that could be checked."""
 ITEM_MARK = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,3}\s?[.)])\s+")
 SENTENCE_GAP = re.compile(r"(?<=[.!?])\s+")
 
@@ -19,6 +22,20 @@ class Part(NamedTuple):
 
     text: str
     begins: Begins
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence of an answer as it was found by a fact checker or a judge; None is not known, never a finding."""
+
+    prompt_id: str
+    place: int
+    """Of the sentence in its answer, from 0."""
+    text: str
+    begins: Begins
+    truth: Truth | None
+    is_authoritative: bool | None = None
+    """Whether it is written as somebody would who knows, true or not."""
 
 
 def sentences_of(text: str) -> Iterator[Part]:

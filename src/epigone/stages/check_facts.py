@@ -18,9 +18,9 @@ from epigone.fact_checking import Answer, Reading
 from epigone.interfaces import FactChecker, LanguageModel, StageSpec
 from epigone.metrics.answers import protocol_id
 from epigone.metrics.facts import by_answer, factuality
-from epigone.metrics.sentences import sentences_of
+from epigone.metrics.sentences import CheckedSentence, sentences_of
 from epigone.recordings.given import answers_in, references_in, text_asked
-from epigone.records import CheckedSentence, Drop, SamplingParams, Score
+from epigone.records import Drop, SamplingParams, Score
 from epigone.spec import Artifact, Component, Input
 from epigone.store import write_records
 from epigone.synthesis.recorder import Recorder

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
-from epigone.records import ArmRole, CheckedSentence, Generation, Judgment
+from epigone.metrics.sentences import CheckedSentence
+from epigone.records import ArmRole, Generation, Judgment
 from epigone.reporting.audit.alignment import Aligned, RecordedModel, align, keys_of, matched_judgments
 from epigone.reporting.facts import Checked, FactsFindings, Votes, render
 from epigone.spec import Artifact, Resolver
