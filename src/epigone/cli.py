@@ -297,7 +297,7 @@ def verify(root: Root = Path("runs"), as_json: Json = False) -> None:
     )
 
 
-app.command("list")(artifacts_cli.list_artifacts)
+list_artifacts = app.command("list")(artifacts_cli.list_artifacts)
 gc = app.command()(artifacts_cli.gc)
 
 

@@ -2,16 +2,13 @@
 
 In: a LanguageModel, and requests of lm-evaluation-harness. Out: what it expects: (log-likelihood, is greedy), a text's
 log-likelihood, a reply. Messages travel as JSON text and reach the model as messages, so that its own chat template
-writes them. Needs the extra `harness`, which is why whoever uses this module loads it at run time.
+writes them. Nothing of lm-evaluation-harness is loaded here.
 Source: lm_eval.api.model of https://github.com/EleutherAI/lm-evaluation-harness, version 0.4.13.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
-
-from lm_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]
-from lm_eval.api.model import LM  # pyright: ignore[reportMissingImports]
+from typing import Any, Protocol, cast, runtime_checkable
 
 from epigone.errors import SpecError
 from epigone.interfaces import LanguageModel, LikelihoodModel, TokenizedModel
@@ -25,8 +22,17 @@ DEFAULT_TOKENS = 256
 KNOWN = ("until", "max_gen_toks", "temperature", "do_sample", "top_p", "top_k", "seed")
 
 
-class HarnessModel(LM):
-    """A LanguageModel behind the interface of lm-evaluation-harness. Requests of one kind of sampling go together."""
+@runtime_checkable
+class Instance(Protocol):
+    """What is read of a request of lm-evaluation-harness (lm_eval.api.instance.Instance)."""
+
+    args: tuple[Any, ...]
+    task_name: Any
+    doc_id: Any
+
+
+class HarnessModel:
+    """A LanguageModel with the methods of lm_eval.api.model.LM. Requests of one kind of sampling go together."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()

@@ -125,9 +125,11 @@ def theirs(model: object, task: str, tasks: Path, data: Path, num_shots: int, li
 
 
 def behind(model: object):
+    from lm_eval.api.model import LM
+
     from epigone.harness_model import HarnessModel
 
-    return HarnessModel(model)
+    return type("Ours", (HarnessModel, LM), {})(model)
 
 
 # -- MMLU ------------------------------------------------------------------------------------------------------------
