@@ -187,6 +187,7 @@ def test_eight_raters_and_two_kills(tmp_path: Path) -> None:
     run(tmp_path, str(tmp_path / "r.db"), num_pairs=12, clients=8, browsers=0, kills=2, seconds=0.4)
 
 
+@pytest.mark.slow
 def test_eight_raters_and_two_kills_on_postgresql(tmp_path: Path, postgres: str) -> None:
     where = made_database(postgres, "short")
     run(tmp_path, where, num_pairs=12, clients=8, browsers=0, kills=2, seconds=0.4)

@@ -292,6 +292,7 @@ def test_a_full_disk_stops_the_rest(address: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("steps/*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_stops_its_tasks_and_goes_on(address: str, tmp_path: Path) -> None:
     step = Step("slow", fail="hang once")
     ray = Ray(str(tmp_path), address)
