@@ -1,15 +1,16 @@
 """What the stages of a study that ask servers will come to, told beforehand, and one budget over all of them.
 
 In: a study. Out: a Bill for every stage that asks a server; the same study, each of these stages with its share of the
-budget. A stage's share is its part of the bill at most, so the whole never costs more than the budget.
+budget: what it has cost before, and its part by the bill of what all of them together have left. So the whole never
+costs more than the budget, however often the command is given.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from epigone.answers import kept_at
+from epigone.answers import Answers, kept_at
 from epigone.errors import SpecError
 from epigone.formats.messages import read_prompts
 from epigone.interfaces import Benchmark, LanguageModel, ServedModel, StageSpec
@@ -47,24 +48,39 @@ def bills(study: Study, store: Store) -> list[Billed]:
 
 def within(study: Study, store: Store, found: Sequence[Billed], usd: float | None, tokens: int | None) -> Study:
     """The study with the budget shared out. Raises SpecError for dollars where a price is not known."""
-    if unknown := [each for each in found if usd is not None and each.bill.usd_at_most is None]:
+    spent = {key: (stage, *before) for key, stage, before in _spent(study, store)}
+    priceless = [each.stage for each in found if each.bill.usd_at_most is None]
+    priceless += [stage for stage, _, dollars in spent.values() if dollars is None]
+    if usd is not None and priceless:
         raise SpecError(
-            f"a budget in dollars needs prices, and that of {_model(unknown[0].stage)} is not known: write the model "
+            f"a budget in dollars needs prices, and that of {_model(priceless[0])} is not known: write the model "
             "as openai:url=...,model=...,price_in=...,price_out=... (dollars a million tokens; 0 for a server of your "
             "own), or give --budget-tokens"
         )
+    left_usd = max(0.0, (usd or 0.0) - sum(dollars or 0.0 for _, _, dollars in spent.values()))
+    left_tokens = max(0, (tokens or 0) - sum(counted for _, counted, _ in spent.values()))
     shares = {store.resolver.id(each.stage): _share(each.bill, found) for each in found}
 
     def changed(stage: StageSpec) -> StageSpec:
-        share = shares.get(store.resolver.id(stage)) if isinstance(stage, Generate | Evaluate) else None
-        if share is None or not isinstance(stage, Generate | Evaluate):
+        key = store.resolver.id(stage) if isinstance(stage, Generate | Evaluate) else ""
+        if key not in shares or not isinstance(stage, Generate | Evaluate):
             return stage
+        _, counted, dollars = spent[key]
         options = dict(stage.model.options)
-        options |= {"budget_usd": usd * share[0]} if usd is not None else {}
-        options |= {"budget_tokens": int(tokens * share[1])} if tokens is not None else {}
+        options |= {"budget_usd": (dollars or 0.0) + left_usd * shares[key][0]} if usd is not None else {}
+        options |= {"budget_tokens": counted + int(left_tokens * shares[key][1])} if tokens is not None else {}
         return dataclasses.replace(stage, model=Component.of("backends", stage.model.name, **options))
 
     return Study(study.name, cast(StageSpec, _rebuilt(study.report, changed)))
+
+
+def _spent(study: Study, store: Store) -> Iterator[tuple[str, Asking, tuple[int, float | None]]]:
+    """Of every stage that asks a server, done or not: its id, and what it has cost in tokens and dollars so far."""
+    for stage in in_order([study.report], store.resolver):
+        if isinstance(stage, Generate | Evaluate) and _asks_a_server(stage):
+            key = store.resolver.id(stage)
+            with kept_at(store.root, key), Answers() as answers:
+                yield key, stage, answers.spent()[:2]
 
 
 def _share(bill: Bill, found: Sequence[Billed]) -> tuple[float, float]:
@@ -108,20 +124,7 @@ def _bill(stage: Asking, store: Store) -> Bill:
     benchmark, asked = stage.benchmark.make(store.path), _Counted()
     assert isinstance(benchmark, Benchmark) and isinstance(asked, LanguageModel)
     benchmark.run(asked, drawn(benchmark.items(), stage.limit, stage.seed))
-    return _sum([model.bill(prompts, sampling) for prompts, sampling in asked.asked])
-
-
-def _sum(parts: Sequence[Bill]) -> Bill:
-    known = [part.usd_at_most for part in parts if part.usd_at_most is not None]
-    return Bill(
-        num_requests=sum(part.num_requests for part in parts),
-        num_answered=sum(part.num_answered for part in parts),
-        num_failed=sum(part.num_failed for part in parts),
-        tokens_in=sum(part.tokens_in for part in parts),
-        tokens_out_at_most=sum(part.tokens_out_at_most for part in parts),
-        usd_at_most=sum(known) if len(known) == len(parts) else None,
-        counted_by=parts[0].counted_by if parts else "",
-    )
+    return Bill.total([model.bill(prompts, sampling) for prompts, sampling in asked.asked])
 
 
 @dataclass(frozen=True)

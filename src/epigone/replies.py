@@ -3,6 +3,7 @@
 They go to disk as those of `records` do. Dollars are None where a price is not known, tokens where nobody counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epigone.records import Completion
@@ -54,6 +55,20 @@ class Bill:
     usd_at_most: float | None
     counted_by: str
     """A tokenizer, or characters."""
+
+    @classmethod
+    def total(cls, bills: "Sequence[Bill]") -> "Bill":
+        """Of several, which may be none; its dollars are not known where those of one are not."""
+        usd = [bill.usd_at_most for bill in bills]
+        return cls(
+            num_requests=sum(bill.num_requests for bill in bills),
+            num_answered=sum(bill.num_answered for bill in bills),
+            num_failed=sum(bill.num_failed for bill in bills),
+            tokens_in=sum(bill.tokens_in for bill in bills),
+            tokens_out_at_most=sum(bill.tokens_out_at_most for bill in bills),
+            usd_at_most=None if None in usd else sum(u for u in usd if u is not None),
+            counted_by=bills[0].counted_by if bills else "",
+        )
 
 
 @dataclass(frozen=True, slots=True)

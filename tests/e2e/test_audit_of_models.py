@@ -1,15 +1,19 @@
 """`epigone audit` of models that can be asked: a server of chat as the teacher, checkpoints as base and student."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from epigone.audit_command import Price, Sources, run_audit
+from epigone.billing import bills, within
 from epigone.errors import SpecError, WorkError
 from epigone.records import ScoreSheet
 from epigone.spec import in_order
+from epigone.stages.evaluate import Evaluate
+from epigone.stages.generate import Generate
 from epigone.stages.read_scores import ReadScores
 from epigone.store import Store, read_records
 from epigone.studies.audit import audit
@@ -51,11 +55,24 @@ def test_models_answer_and_are_measured_in_the_protocol_that_all_can(given, tmp_
         assert [bill["num_requests"] for bill in told["bills"]] == [6, 6, 4]  # answers, the second sample, questions
         with pytest.raises(SpecError, match="give --budget-usd"):
             run(sources(given, url, temperature=1.0), tmp_path)
-        with pytest.raises(WorkError, match="budget"):
-            run(sources(given, url, price=Price(budget_tokens="400")), tmp_path / "poor")
+        poor = sources(given, url, price=Price(budget_tokens="600"))
+        for _ in range(2):
+            with pytest.raises(WorkError, match="budget"):
+                run(poor, tmp_path / "poor")
+        assert 0 < sent_tokens(tmp_path / "poor") <= 600
         wanted = sources(given, url, temperature=1.0, price=Price(budget_usd=1.0))
         found = run(wanted, tmp_path)
         assert run(wanted, tmp_path) == found
+        # what was spent before counts: only the rest of a budget is shared out among what is still to be asked
+        more, store, spent = audit(**_options(replace(wanted, limit=6))), Store(tmp_path), sent_tokens(tmp_path)
+        (billed,) = bills(more, store)
+        shared = within(more, store, [billed], None, 1000 + spent)
+        asking = [
+            stage for stage in in_order([shared.report], store.resolver) if isinstance(stage, Evaluate | Generate)
+        ]
+        budgets = [dict(stage.model.options).get("budget_tokens") for stage in asking]
+        already = sum(sent_tokens(tmp_path, store.resolver.id(stage)) for stage in asking)
+        assert [budget for budget in budgets if budget is not None] == [1000 + spent - already]
     assert "word for word" in found["missing"]["ceiling"]  # this server's answers depend on what is asked alone
     store, protocols = Store(tmp_path), {}
     for stage in in_order([audit(**_options(wanted)).report], store.resolver):
@@ -63,6 +80,13 @@ def test_models_answer_and_are_measured_in_the_protocol_that_all_can(given, tmp_
             sheets = read_records(store.folder(stage) / "records.jsonl", ScoreSheet)
             protocols.setdefault(stage.name, set()).update(sheet.protocol.partition("--")[0] for sheet in sheets)
     assert protocols == {"big": {"nq-chat"}, "base": {"nq-chat", "nq-0shot"}, "student": {"nq-chat", "nq-0shot"}}
+
+
+def sent_tokens(root: Path, artifact: str = "%") -> int:
+    """What all requests of a root cost, or those of one artifact, by the answers store."""
+    query = "SELECT COALESCE(SUM(tokens_in + tokens_out), 0) FROM attempts WHERE collection LIKE ?"
+    with sqlite3.connect(root / "answers" / "answers.sqlite") as database:
+        return database.execute(query, [artifact]).fetchone()[0]
 
 
 def _options(asked: Sources) -> dict:

@@ -129,7 +129,7 @@ class Collect:
                 prompts.append(Prompt(dialogue.id, messages))
                 messages += (unknown,)
         bills = [teacher.bill(prompts, self._sampling(s)) for s in range(self.sample, self.sample + self.samples)]
-        return bills[0] if len(bills) == 1 else _together(bills)
+        return Bill.total(bills)
 
     def _sampling(self, sample: int) -> SamplingParams:
         return SamplingParams(max_tokens=self.max_tokens, temperature=self.temperature, seed=sample)
@@ -221,19 +221,6 @@ def _too_few(tally: Tally, minimum: float | int, path: Path) -> str:
     return (
         f"only {tally.num_kept} of {tally.num_asked} prompts were answered, {tally.coverage:.1%}, not {minimum:.0%}: "
         f"{reasons}. See {path}; --retry-failed asks again what has no reply, --accept length takes what was cut"
-    )
-
-
-def _together(bills: Sequence[Bill]) -> Bill:
-    usd = [bill.usd_at_most for bill in bills]
-    return Bill(
-        num_requests=sum(b.num_requests for b in bills),
-        num_answered=sum(b.num_answered for b in bills),
-        num_failed=sum(b.num_failed for b in bills),
-        tokens_in=sum(b.tokens_in for b in bills),
-        tokens_out_at_most=sum(b.tokens_out_at_most for b in bills),
-        usd_at_most=None if None in usd else sum(u for u in usd if u is not None),
-        counted_by=bills[0].counted_by,
     )
 
 
