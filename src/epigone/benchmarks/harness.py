@@ -25,6 +25,7 @@ import numpy as np
 
 from epigone import discover
 from epigone.errors import DataError, SpecError
+from epigone.harness_model import HarnessModel, as_messages, name_of
 from epigone.interfaces import LanguageModel
 from epigone.metrics.answers import protocol_id
 from epigone.records import Item, Score
@@ -82,7 +83,7 @@ class Harness:
     def run(self, model: LanguageModel, items: Sequence[Item] | None = None) -> list[Score]:
         """One Score an item, in order. Raises SpecError for what the model cannot tell."""
         chosen = list(self._requests) if items is None else [item.id for item in items]
-        adapter = _loaded().HarnessModel(model)
+        adapter = HarnessModel(model)
         fresh = {item_id: [_fresh(request) for request in self._requests[item_id]] for item_id in chosen}
         by_kind: dict[str, list[Any]] = defaultdict(list)
         for requests in fresh.values():
@@ -128,7 +129,7 @@ class Harness:
         found: dict[str, list[Any]] = {}
         for task in self._tasks.values():
             for request in task.instances:
-                found.setdefault(_loaded().name_of(request), []).append(request)
+                found.setdefault(name_of(request), []).append(request)
         return found
 
     @cached_property
@@ -153,7 +154,7 @@ class Harness:
             system_instruction=self.system or None,
             apply_chat_template=self.chat,
             fewshot_as_multiturn=self.chat,
-            chat_template=_loaded().as_messages if self.chat else None,
+            chat_template=as_messages if self.chat else None,
         )
         return task
 
@@ -186,8 +187,8 @@ class Harness:
         return {"dataset_path": kinds.pop(), "dataset_name": None, "dataset_kwargs": {"data_files": data_files}}
 
 
-def _loaded() -> Any:
-    """Our model behind lm-evaluation-harness's interface. Raises SpecError where that is not installed."""
+def _check_installed() -> None:
+    """Raises SpecError where lm-evaluation-harness is not installed; quiets it where it is."""
     try:
         version("lm_eval")
     except PackageNotFoundError as error:
@@ -196,7 +197,6 @@ def _loaded() -> Any:
     notes = logging.getLogger("lm_eval")
     if notes.level == logging.NOTSET:
         notes.setLevel(logging.ERROR)  # hundreds of lines on which file a task was read from
-    return discover.load("epigone.harness_model")
 
 
 @contextmanager
@@ -214,7 +214,7 @@ def _seeded() -> Iterator[None]:
 
 @cache
 def _listing(include_path: str, include_defaults: bool) -> Any:
-    _loaded()
+    _check_installed()
     tasks = discover.load("lm_eval.tasks")
     return tasks.TaskManager(include_path=include_path or None, include_defaults=include_defaults)
 
