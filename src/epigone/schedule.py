@@ -4,6 +4,8 @@ In: stages in dependency order. Out: the ready stage that starts the longest way
 Source: critical-path list scheduling, R. L. Graham, "Bounds on Multiprocessing Timing Anomalies" (1969).
 """
 
+import contextlib
+import ctypes
 import heapq
 import os
 import resource
@@ -26,7 +28,8 @@ _SINGLE_THREAD = {
     "RAYON_NUM_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "MALLOC_ARENA_MAX": "2",  # compilation frees much, and glibc would keep it in an arena a thread
-    "MALLOC_TRIM_THRESHOLD_": "1000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",  # what a step needs and frees, the next one gets without page faults
+    "MALLOC_TRIM_THRESHOLD_": "256000000",
 }
 
 
@@ -34,6 +37,14 @@ def single_thread() -> dict[str, str]:
     """Environment of a process that runs stages: one thread each (docs/decisions/0005); what the user set stands."""
     wanted = _SINGLE_THREAD | compiled_once()
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def keep_freed_memory() -> None:
+    """The same for the memory of a process that runs already; nothing where its C library has no such setting."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-8, 2), (-3, 1_000_000_000), (-1, 256_000_000)):  # as malloc.h numbers them
+            mallopt(parameter, value)
 
 
 def compiled_once() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from epigone import discover
-from epigone.schedule import compiled_once
+from epigone.schedule import compiled_once, keep_freed_memory
 
 
 def serve(
@@ -44,7 +44,8 @@ def chat(
 
 
 def _loaded(module: str) -> ModuleType:
-    """The module, in a process that compiles no program twice; what the user set stands."""
+    """The module, in a process that compiles no program twice and keeps its memory; what the user set stands."""
+    keep_freed_memory()
     for variable, value in compiled_once().items():
         os.environ.setdefault(variable, value)
     return discover.load(module)

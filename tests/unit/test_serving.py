@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import httpx2
 import numpy as np
@@ -20,6 +21,8 @@ from epigone.decoding.engine import Engine
 from epigone.decoding.texts import Texts
 from epigone.models.weights import load_checkpoint
 from epigone.records import Message, Prompt, SamplingParams
+from epigone.serving.scored import Scorer
+from epigone.serving.worker import Worker
 from small_checkpoint import small_base
 
 KEY = "a-key"
@@ -37,6 +40,16 @@ def started(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
         line = server.stderr.readline()
         assert line or server.poll() is None, "the server ended"
     return server, line.split()[-1]
+
+
+class Counted(Engine):
+    """Notes how many tokens it was asked to score."""
+
+    num_asked: ClassVar[list[int]] = []
+
+    def token_scores(self, pairs, **options):
+        self.num_asked.append(sum(len(continuation) for _, continuation in pairs))
+        return super().token_scores(pairs, **options)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +149,25 @@ BAD = [
     ({"prompt": "a"}, 400, "model"),
     ([], 400, None),
 ]
+
+
+def test_what_texts_begin_with_is_scored_once(folder):
+    """Scores of many texts, together and later, are those of each alone, though little is computed again."""
+    engine = Counted(load_checkpoint(folder), 4)
+    exemplars = list(range(1, 41))
+    texts = [(*exemplars, 50 + item, 60 + option) for item in range(5) for option in range(4)] + [(7,), (7, 8)]
+    scorer = Scorer(engine, Worker(engine.slots(4, 64)))
+    waiting = [scorer.submit(text, 2) for text in texts[:12]]
+    for text, future in zip(texts, waiting):
+        scorer._score_waiting()
+        assert future.result(0) == scorer.scores([text], 2)[text]
+    later = scorer.scores(sorted(texts), 2)
+    computed = sum(engine.num_asked)
+    assert computed < len(exemplars) + 2 * len(texts)
+    for text, found in later.items():
+        alone = Engine(engine.model, 4).token_scores([(text[:1], text[1:])] if text[1:] else [], num_top=2)
+        np.testing.assert_allclose(found.logprobs, [x for a in alone for x in a.logprobs], atol=1e-4)
+        assert [[i for i, _ in top] for top in found.top] == [[i for i, _ in top] for a in alone for top in a.top]
 
 
 def test_what_is_not_served_is_refused_in_openais_form(address):

@@ -26,6 +26,8 @@ NUM_COLUMNS = 8
 A row that ends within a call waits for the call's end, four steps on average; a call costs a tiny model's dispatch
 (about a tenth of its eight steps) and one copy of the keys and values that are read.
 """
+NUM_PLACES = 64
+"""Tokens of a row whose logits are held at once: with a vocabulary of 262,144 they take 64 MiB."""
 
 
 class New(NamedTuple):
@@ -163,7 +165,7 @@ def score(
     config: ModelConfig,
     num_top: int = 0,
 ) -> Scored:
-    """Log-probabilities of the tokens asked for. Logits are made row by row, for memory.
+    """Log-probabilities of the tokens asked for. Logits are made row by row and a few places at a time, for memory.
 
     Positions count from the beginning of what is shared, of which `num_shared` tokens are no padding.
     """
@@ -173,12 +175,20 @@ def score(
     past = None if shared is None else _past_of(shared, num_shared, batch_size, length)
     features_BTD, _ = _features(model, marked.tokens, marked.positions, sight, past)
 
+    def places(x: tuple[Array, Array]) -> Scored:
+        features_MD, tokens_M = x
+        logprobs_MV = jax.nn.log_softmax(family.logits(params, config, features_MD))
+        found_M = jnp.take_along_axis(logprobs_MV, tokens_M[:, None], axis=-1)[:, 0]
+        top, best = jax.lax.top_k(logprobs_MV, num_top) if num_top else (logprobs_MV[:, :0], tokens_M[:, None][:, :0])
+        return Scored(found_M, best, top)
+
     def row(x: tuple[Array, Array, Array, Array]) -> Scored:
         features_TD, tokens_T, asked_M, before_M = x
-        logprobs_MV = jax.nn.log_softmax(family.logits(params, config, features_TD[before_M]))
-        found_M = jnp.take_along_axis(logprobs_MV, tokens_T[asked_M][:, None], axis=-1)[:, 0]
-        top, best = jax.lax.top_k(logprobs_MV, num_top) if num_top else (logprobs_MV[:, :0], asked_M[:, None][:, :0])
-        return Scored(found_M, best, top)
+        num_at_once = min(len(asked_M), NUM_PLACES)  # both are powers of two
+        features_PMD, tokens_PM = (
+            each.reshape(-1, num_at_once, *each.shape[1:]) for each in (features_TD[before_M], tokens_T[asked_M])
+        )
+        return Scored(*(x.reshape(len(asked_M), *x.shape[2:]) for x in jax.lax.map(places, (features_PMD, tokens_PM))))
 
     return jax.lax.map(row, (features_BTD, jnp.asarray(marked.tokens), marked.asked, marked.before))
 

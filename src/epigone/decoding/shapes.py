@@ -11,8 +11,8 @@ def padded(length: int) -> int:
 
 
 def roomy(length: int) -> int:
-    """The same in fewer sizes, for the room of a cache: powers of two from 64, to 1024."""
-    return max(64, doubled(length)) if length <= LENGTHS[-1] else padded(length)
+    """The same for the room of a cache: powers of two from 64 to 1024, then steps of 256, since room is memory."""
+    return max(64, doubled(length)) if length <= LENGTHS[-1] else -(-length // 256) * 256
 
 
 def doubled(count: int) -> int:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -33,6 +33,7 @@ from epigone.serving import asked as requests
 from epigone.serving import replies
 from epigone.serving.asked import Asked, RefusedError
 from epigone.serving.replies import Growing
+from epigone.serving.scored import Scorer
 from epigone.serving.worker import Worker
 
 Result = TypeVar("Result")
@@ -62,6 +63,10 @@ class Served:
         ]
         refusals = {RefusedError: _refused, HTTPException: _no_route}
         return Starlette(routes=routes, lifespan=self._running, exception_handlers=refusals)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer(self.engine, self.worker)
 
     @contextlib.asynccontextmanager
     async def _running(self, app: Starlette) -> AsyncIterator[None]:
@@ -146,9 +151,7 @@ class Served:
 
     async def _logprobs(self, ids: list[int], num_first: int, num_top: int) -> dict[str, object]:
         """Of a whole text's tokens: one more pass over it, for all alternatives at once."""
-        pairs = [(ids[:1], ids[1:])] if len(ids) > 1 else []
-        future = self.worker.call(lambda: self.engine.token_scores(pairs, num_top=num_top))
-        (scores,) = await asyncio.wrap_future(future) or [replies.TokenScores([], [])]
+        scores = await asyncio.wrap_future(self._scorer.submit(ids, num_top))
         return replies.logprobs(self.texts, ids, scores, num_first=num_first, num_top=num_top)
 
     async def _streamed(self, asked: Asked, rows: list[Request], head: dict[str, object]) -> AsyncGenerator[str]:

@@ -5,6 +5,7 @@ In: tokens, scores. Out: objects ready for JSON. Source: https://platform.openai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from epigone.decoding.engine import TokenScores
 from epigone.decoding.stops import cut
@@ -79,7 +80,7 @@ def logprobs(
     tokens = [texts.token(id_) for id_ in ids]
     chances: list[float | None] = [None, *scores.logprobs]
     best: list[dict[str, float] | None] = [None, *(_named(texts, top) for top in scores.top)]
-    offsets = [sum(map(len, tokens[num_first:at])) for at in range(num_first, len(ids))]
+    offsets = [0, *accumulate(map(len, tokens[num_first:-1]))] if num_first < len(ids) else []
     return {
         "tokens": tokens[num_first:],
         "token_logprobs": chances[num_first:],
