@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from epigone.decoding.sampling import Drawing, choose, row_seed
+from epigone.decoding.sampling import NUM_BEST, Drawing, _left_in, choose, row_seed
 
 LOGITS = np.asarray([0.3, 1.0, 2.0, -1e30, 2.7, -0.5, 1.4, 0.0])
 NUM = 20_000
@@ -56,3 +56,26 @@ def test_a_row_that_leaves_nothing_out_is_drawn_as_if_none_did():
 def test_row_seed():
     assert len({row_seed([1, 2], 0), row_seed([2, 1], 0), row_seed([1, 2], 1), row_seed([0, 1, 2], 0)}) == 4
     assert row_seed([1, 2], 7) == row_seed((1, 2), 7)
+
+
+def test_what_a_large_vocabulary_leaves_in_is_the_same_by_the_best_and_by_all():
+    """Peaked rows, whose best hold enough, beside flat ones that are sorted whole; a row alone as among others."""
+    rng = np.random.default_rng(0)
+    size = 3 * NUM_BEST
+    asked = [(0.9, 0), (0.9, 0), (1.0, 0), (1.0, 7), (0.5, 40), (1.0, NUM_BEST + 5), (0.3, NUM_BEST + 5), (1e-6, 0)]
+    sharpness = np.asarray([9.0, 0.1, 9.0, 1.0, 1.0, 1.0, 0.1, 0.1])
+    logits = (rng.normal(size=(len(asked), size)) * sharpness[:, None]).astype(np.float32)
+    top_p, top_k = (np.asarray(values) for values in zip(*asked))
+    for own_p, own_k, row in zip(top_p, top_k, logits):
+        order = np.argsort(-row.astype(np.float64))[: own_k or None]
+        mass = np.exp(row[order].astype(np.float64))
+        before = np.cumsum(mass) - mass
+        kept = set(order[(before < own_p * mass.sum()) | (own_p >= 1)])
+        drawing = Drawing(jnp.zeros(1, jnp.uint32), jnp.ones(1), jnp.asarray([own_p]), jnp.asarray([own_k]))
+        left = np.flatnonzero(np.isfinite(np.asarray(_left_in(jnp.asarray(row[None]), drawing)[0])))
+        assert len(kept ^ set(left)) <= (2 if len(kept) > 100 else 0)  # where a sum of many masses just reaches top_p
+    together = Drawing(jnp.zeros(len(asked), jnp.uint32), jnp.ones(len(asked)), jnp.asarray(top_p), jnp.asarray(top_k))
+    whole = np.asarray(_left_in(jnp.asarray(logits), together))
+    for place, row in enumerate(logits):
+        own = Drawing(*(x[place : place + 1] for x in together))
+        np.testing.assert_array_equal(whole[place], np.asarray(_left_in(jnp.asarray(row[None]), own)[0]))

@@ -11,9 +11,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, UInt
+from jaxtyping import Array, Bool, Float, Int, Key, UInt
 
 How = Literal["greedy", "sampled", "filtered"]
+NUM_BEST = 1024
+"""Of a larger vocabulary only so many tokens are sorted on a CPU, where they hold enough: of 262,144, sorting all takes
+longer than a small model's step."""
 
 
 class Drawing(NamedTuple):
@@ -69,12 +72,42 @@ def _left_in(scaled_BV: Float[Array, "B V"], asked: Drawing) -> Float[Array, "B 
 
     Tokens as likely as the last that is left in are left in too.
     """
-    sorted_BV = jnp.sort(scaled_BV, axis=-1, descending=True)
-    rank_V = jnp.arange(scaled_BV.shape[1])
-    most_B = jnp.where(asked.top_k > 0, asked.top_k, scaled_BV.shape[1])
-    best_BV = rank_V < most_B[:, None]
-    mass_BV = jax.nn.softmax(jnp.where(best_BV, sorted_BV, -jnp.inf))
-    before_BV = jnp.cumsum(mass_BV, axis=-1) - mass_BV
-    held_BV = best_BV & ((before_BV < asked.top_p[:, None]) | (asked.top_p >= 1)[:, None])
-    least_B = jnp.min(jnp.where(held_BV | (rank_V == 0), sorted_BV, jnp.inf), axis=-1)
+    rows = scaled_BV, asked.top_p, asked.top_k
+    if jax.default_backend() == "cpu" and scaled_BV.shape[1] > NUM_BEST:
+        least_B = jax.lax.map(lambda row: _least_of_best(*row), rows)
+    else:
+        least_B = jax.vmap(lambda x_V, p, k: _least(jnp.sort(x_V, descending=True), _total(x_V), p, k)[0])(*rows)
     return jnp.where(scaled_BV >= least_B[:, None], scaled_BV, -jnp.inf)
+
+
+def _least_of_best(scaled_V: Float[Array, " V"], top_p: Float[Array, ""], top_k: Int[Array, ""]) -> Float[Array, ""]:
+    """What `_least` gives, by sorting the few best alone where they are enough; row by row, since few rows are not."""
+    total = _total(scaled_V)
+    least, is_enough = _least(jax.lax.top_k(scaled_V, NUM_BEST)[0], total, top_p, top_k)
+
+    def by_all() -> Float[Array, ""]:
+        return _least(jnp.sort(scaled_V, descending=True), total, top_p, top_k)[0]
+
+    return jax.lax.cond(is_enough | ((top_p >= 1) & (top_k <= 0)), lambda: least, by_all)
+
+
+def _least(
+    sorted_N: Float[Array, " N"], total: Float[Array, ""], top_p: Float[Array, ""], top_k: Int[Array, ""]
+) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The least logit that is left in, of a row's N best, best first; and whether N are enough to tell.
+
+    `total` is the logarithm of the mass of all tokens. A row that leaves nothing out has minus infinity.
+    """
+    rank_N = jnp.arange(len(sorted_N))
+    best_N = (rank_N < top_k) | (top_k <= 0)
+    mass_N = jnp.where(best_N, jnp.exp(sorted_N - total), 0.0)
+    whole = jnp.where(top_k > 0, mass_N.sum(), 1.0)
+    before_N = jnp.cumsum(mass_N) - mass_N
+    held_N = best_N & ((before_N < top_p * whole) | (top_p >= 1)) | (rank_N == 0)
+    least = jnp.min(jnp.where(held_N, sorted_N, jnp.inf))
+    is_enough = ((top_k > 0) & (top_k <= len(sorted_N))) | ((top_k <= 0) & ~held_N[-1])
+    return jnp.where((top_p >= 1) & (top_k <= 0), -jnp.inf, least), is_enough
+
+
+def _total(scaled_V: Float[Array, " V"]) -> Float[Array, ""]:
+    return jax.nn.logsumexp(scaled_V)
