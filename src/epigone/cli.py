@@ -23,6 +23,7 @@ from epigone import (
     prompts_cli,
     rate_cli,
     serve_cli,
+    train_cli,
 )
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
 from epigone.errors import EpigoneError
@@ -195,6 +196,9 @@ def tokenize(
     )
     found = command.run_tokenize(wanted, root, quiet=as_json)
     told(found, as_json)
+
+
+train = app.command()(train_cli.train)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from rich.table import Table
 from epigone import discover
 from epigone.answers import kept_at
 from epigone.commands import build
-from epigone.component_text import component
+from epigone.component_text import artifact_under, component
 from epigone.errors import SpecError
 from epigone.formats import sniff
 from epigone.replies import Failure
@@ -134,8 +134,7 @@ def _prompts(wanted: Wanted, root: Path) -> tuple[Input | Artifact, Component | 
     path = wanted.prompts
     if not path.exists():
         raise SpecError(f"there is no {path}; check the path")
-    is_ours = (path / "DONE").is_file() and path.resolve().parent.parent == root.resolve()
-    source = Artifact(f"{path.resolve().parent.name}/{path.resolve().name}") if is_ours else Input(str(path))
+    source = artifact_under(path, root) or Input(str(path))
     if wanted.format:
         return source, Component.of("formats", wanted.format)
     if (path / DATASET).is_file():

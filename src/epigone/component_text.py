@@ -12,7 +12,7 @@ from pathlib import Path
 from epigone import discover
 from epigone.errors import SpecError
 from epigone.gguf_file import find_gguf
-from epigone.spec import Component, Input
+from epigone.spec import Artifact, Component, Input
 
 SERVERS = ("http://", "https://")
 HUB = "hf://"
@@ -62,6 +62,21 @@ def backend_of(text: str, model: str = "") -> Component | None:
     if path.exists() or text.partition(":")[0] not in discover.names("backends"):
         return None
     return component("backends", text, first="path")
+
+
+def artifact_under(path: Path, root: Path) -> Artifact | None:
+    """The artifact that a folder is, if it is a finished one of this root: RUNS/KIND/NAME--HASH."""
+    folder = path.resolve()
+    if not (folder / "DONE").is_file() or folder.parent.parent != root.resolve():
+        return None
+    return Artifact(f"{folder.parent.name}/{folder.name}")
+
+
+def artifact_of(path: Path, root: Path) -> Artifact:
+    """The same, or SpecError where it lies under another root."""
+    if (found := artifact_under(path, root)) is None:
+        raise SpecError(f"{path} does not lie under the root {root}; give --root {path.resolve().parent.parent}")
+    return found
 
 
 def _value(text: str, *, files: bool = False) -> object:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from epigone import discover
 from epigone.commands import build
-from epigone.component_text import component
+from epigone.component_text import artifact_under, component
 from epigone.errors import SpecError
 from epigone.formats import sniff
 from epigone.spec import Artifact, Component, Input
@@ -110,8 +110,8 @@ def _dump(text: str, wanted: Wanted, root: Path) -> tuple[str, Source, Component
 
 def _source(path: Path, root: Path) -> Source:
     """A dataset under the root by its id, everything else as a file."""
-    if (path / "DONE").is_file() and path.resolve().parent.parent == root.resolve():
-        return Artifact(f"{path.resolve().parent.name}/{path.resolve().name}")
+    if ours := artifact_under(path, root):
+        return ours
     return Input(str(path)) if url_of(path) else _existing(str(path))
 
 

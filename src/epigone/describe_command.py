@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epigone.commands import execute
+from epigone.component_text import artifact_of
 from epigone.errors import SpecError
 from epigone.metrics.corpus import Queries
 from epigone.spec import Artifact, Component, Input
@@ -98,10 +99,7 @@ def dataset_of(path: Path, root: Path) -> Artifact:
             f"{path} is no dataset (it needs DONE and records.parquet); give a folder such as "
             f"{root}/datasets/NAME--HASH"
         )
-    folder = folder.resolve()
-    if folder.parent.parent != root.resolve():
-        raise SpecError(f"{path} does not lie under the root {root}; give --root {folder.parent.parent}")
-    return Artifact(f"{folder.parent.name}/{folder.name}")
+    return artifact_of(folder, root)
 
 
 def _name(source: Artifact) -> str:

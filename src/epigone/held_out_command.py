@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from epigone.commands import build
-from epigone.component_text import backend_of
+from epigone.component_text import artifact_under, backend_of
 from epigone.errors import SpecError
-from epigone.spec import Artifact, Component, Input
+from epigone.spec import Component, Input
 from epigone.stages.filter_prompts import FilterPrompts
 from epigone.stages.hold_out import HoldOut
 from epigone.stages.select import Select
@@ -116,8 +116,8 @@ def _filters(wanted: Wanted, root: Path) -> tuple[Component, ...]:
 def _records(text: str, root: Path) -> Input:
     """The records of a dataset: an artifact under the root by its id, else a folder or file by its content."""
     path = Path(text)
-    if (path / "DONE").is_file() and (path / RECORDS).is_file() and path.resolve().parent.parent == root.resolve():
-        return Input(RECORDS, Artifact(f"{path.resolve().parent.name}/{path.resolve().name}"))
+    if (path / RECORDS).is_file() and (ours := artifact_under(path, root)):
+        return Input(RECORDS, ours)
     file = path / RECORDS if path.is_dir() else path
     if not file.is_file() or file.suffix != ".parquet":
         raise SpecError(f"--training {text}: a dataset is needed; make one of a dump by epigone curate {text}")

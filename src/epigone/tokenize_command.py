@@ -13,15 +13,14 @@ from typing import Literal, cast, get_args
 from rich.console import Console
 from rich.table import Table
 
-from epigone.commands import build_all, going_on
+from epigone.commands import build_all, build_here
+from epigone.component_text import artifact_of
 from epigone.errors import SpecError
-from epigone.interfaces import StageSpec
-from epigone.progress_bars import ProgressBars
 from epigone.schedule import peak_bytes
-from epigone.spec import Artifact, Component, Input, in_order
+from epigone.spec import Artifact, Component, Input
 from epigone.stages.encode import Encode
 from epigone.stages.tokenize import Tokenize
-from epigone.store import Store, read_summary
+from epigone.store import read_summary
 from epigone.tokens.amounts import amount
 
 Packing = Literal["documents", "chop"]
@@ -54,7 +53,7 @@ def run_tokenize(wanted: Wanted, root: Path, *, num_workers: int = 1, quiet: boo
     stages = plan(wanted, root)
     started = time.monotonic()
     if wanted.executor == "local":
-        folders = _build_here(stages, root, console)
+        folders = build_here(stages, root, console)
     else:
         folders = build_all(stages, root, console, num_workers, wanted.executor)
     found = [{"artifact": str(f), "max_tokens": s.max_tokens} | read_summary(f) for s, f in zip(stages, folders)]
@@ -64,18 +63,6 @@ def run_tokenize(wanted: Wanted, root: Path, *, num_workers: int = 1, quiet: boo
     }
     _print_found(found, cost, console)
     return {"blocks": found, **cost}
-
-
-def _build_here(stages: Sequence[StageSpec], root: Path, console: Console) -> list[Path]:
-    """One after the other in this process: the tokenizer uses every core by itself."""
-    store = Store(root)
-    missing = [stage for stage in in_order(stages, store.resolver) if not store.is_done(stage)]
-    with going_on(console), ProgressBars(console, missing, 1, root) as on_event:
-        for stage in missing:
-            on_event("start", stage)
-            store.build(stage)
-            on_event("done", stage)
-    return [store.path(stage) for stage in stages]
 
 
 def plan(wanted: Wanted, root: Path) -> list[Tokenize]:
@@ -120,10 +107,7 @@ def _source(path: Path, root: Path) -> Artifact | Input:
             f"{path} is neither a dataset (a folder such as runs/datasets/NAME--HASH) nor a file of documents "
             "(JSON lines of id and text)"
         )
-    folder = path.resolve()
-    if folder.parent.parent != root.resolve():
-        raise SpecError(f"{path} does not lie under the root {root}; give --root {folder.parent.parent}")
-    return Artifact(f"{folder.parent.name}/{folder.name}")
+    return artifact_of(path, root)
 
 
 def _template(wanted: Wanted) -> Component:
