@@ -208,7 +208,7 @@ def describe(
     *,
     tokenizer: Annotated[Path | None, typer.Option(help="A tokenizer.json that counts tokens; else words.")] = None,
     labels: Annotated[list[Path] | None, typer.Option(help="Labels from the sorting page; several times.")] = None,
-    ask: Annotated[str, typer.Option(help="A backend that sorts the sample: NAME,option=value,...")] = "",
+    ask: Annotated[str, typer.Option(help="A model that sorts the sample: a checkpoint, MODEL@URL, a backend.")] = "",
     sample: Annotated[int, typer.Option(help="Queries to be sorted into categories.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="Draws the samples.")] = 0,
     max_queries: Annotated[int, typer.Option(help="The most queries of the diversity curve.", min=2)] = 50_000,

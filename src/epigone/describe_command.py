@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epigone.commands import execute
-from epigone.component_text import artifact_of
+from epigone.component_text import artifact_of, backend_of
 from epigone.errors import SpecError
 from epigone.metrics.corpus import Queries
 from epigone.spec import Artifact, Component, Input
@@ -109,37 +109,18 @@ def _name(source: Artifact) -> str:
 def _categorised(wanted: Wanted, datasets: Sequence[Artifact]) -> list[Categorise]:
     if not wanted.ask:
         return []
-    model, rater = backend_of(wanted.ask)
+    if (model := backend_of(wanted.ask)) is None:
+        raise SpecError(f"--ask {wanted.ask}: give a checkpoint, MODEL@URL, hf://OWNER/NAME or a backend")
+    rater = _called(model, wanted.ask)
     return [Categorise(dataset, model, rater, wanted.sample, wanted.seed) for dataset in datasets]
 
 
-def backend_of(text: str) -> tuple[Component, str]:
-    """`replay,path=answers.jsonl` -> the component and what it is called: its path's name where it has one.
-
-    A value that names a file or folder is an input, whose content counts; others are read as JSON where they are such.
-    """
-    name, *given = text.split(",")
-    options: dict[str, object] = {}
-    rater = name.rpartition(":")[2]
-    for option in given:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise SpecError(
-                f"--ask {text}: {option!r} is no option; write NAME,option=value, e.g. checkpoint,path=FOLDER"
-            )
-        options[key.strip()] = _value(value)
-        if key.strip() == "model" or (key.strip() == "path" and rater == name.rpartition(":")[2]):
-            rater = Path(value).name
-    return Component.of("backends", name.strip(), **options), rater
-
-
-def _value(text: str) -> object:
-    if Path(text).exists():
-        return Input(text)
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _called(model: Component, text: str) -> str:
+    """What a model that sorts is called: by its name at a server, else by the file or folder that it is read from."""
+    options = dict(model.options)
+    path = options.get("path")
+    named = options.get("model") or (Path(path.path if isinstance(path, Input) else str(path)).name if path else "")
+    return str(named) or text.partition(":")[0]
 
 
 def _print_found(found: dict[str, object], console: Console) -> None:

@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from epigone.datasets import write_dataset
-from epigone.describe_command import Wanted, backend_of, dataset_of, run_describe, stage_of
+from epigone.describe_command import Wanted, dataset_of, run_describe, stage_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.metrics.categories import CATEGORIES, LONGEST, prompt_of
 from epigone.records import Conversation, Drop, Message
@@ -251,26 +251,30 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
         ({"smoothing": ["add-k"]}, "none, exp or floor, not 'add-k'"),
         ({"sample": 0}, "--sample is at least 1"),
         ({"tokenizer": tmp_path / "no.json"}, "there is no file"),
-        ({"ask": "checkpoint,FOLDER"}, r"'FOLDER' is no option; write NAME,option=value"),
-        ({"ask": "chekpoint,path=x"}, r"Did you mean 'checkpoint'"),
+        ({"ask": "nothing-here"}, "--ask nothing-here: give a checkpoint, MODEL@URL"),
     ):
         with pytest.raises(SpecError, match=message):
             stage_of(replace(wanted, **change), root)
 
 
-def test_a_backend_on_the_command_line(tmp_path: Path) -> None:
+def test_what_a_model_that_sorts_is_called(tmp_path: Path) -> None:
     file = tmp_path / "answers.jsonl"
     file.write_text("")
-    assert backend_of(f"replay,path={file},sample=1") == (
-        Component.of("backends", "replay", path=Input(str(file)), sample=1), "answers.jsonl",
-    )  # fmt: skip
-    assert backend_of("canned,default=Chat") == (Component.of("backends", "canned", default="Chat"), "canned")
+    root = tmp_path / "runs"
+    wanted = Wanted(root / dataset(root, "d", talks(3)).id)
+    for ask, name in (
+        (f"replay:path={file},sample=1", "answers.jsonl"),
+        ("canned:default=Chat", "canned"),
+        ("gpt-4o@https://api.openai.com/v1", "gpt-4o"),
+    ):
+        (categorised,) = stage_of(replace(wanted, ask=ask), root).categorised
+        assert categorised.rater == name
 
 
 def test_the_command_asks_a_model_and_shows_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "runs"
     one, two = dataset(root, "one", talks(12)), dataset(root, "three", talks(9))
-    wanted = Wanted(root / one.id, root / two.id, ask="canned,default=Chat", sample=6, smoothing=["none"])
+    wanted = Wanted(root / one.id, root / two.id, ask="canned:default=Chat", sample=6, smoothing=["none"])
     found = run_describe(wanted, root, num_workers=1, quiet=False)
     assert Path(str(found["report"])).exists() and Path(str(found["sorting_page"])).exists()
     datasets = found["datasets"]
