@@ -278,6 +278,24 @@ class AskedJudge(Protocol):
         ...
 
 
+@runtime_checkable
+class WeighedJudge(AskedJudge, Protocol):
+    """An AskedJudge whose model is not asked for words: its reply is how likely each continuation is.
+
+    `read` is given a line a continuation, without blanks around it, a blank and its natural-log probability.
+    """
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """What is weighed behind the question."""
+        ...
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the question is plain text to be continued, not a turn of chat."""
+        ...
+
+
 class Piece(NamedTuple):
     """A stretch of what a chat template writes: text, or one control token by its name (`<|end|>`)."""
 

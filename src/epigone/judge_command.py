@@ -51,7 +51,7 @@ def run_judge(wanted: Wanted, root: Path, *, executor: str = "local", quiet: boo
     rates = rates_of(judgments, b)
     _print(summary, rates, (a, b), console)
     console.print(str(folder), soft_wrap=True)
-    counts = {key: summary[key] for key in ("models", "num_pairs", "num_left_out", "num_judgments", "num_unread")}
+    counts = {key: summary[key] for key in ("protocol", "models", "num_pairs", "num_left_out", "num_judgments", "num_unread")}
     return {"artifact": str(folder)} | counts | {"criteria": summary["criteria"], "rates": rates}
 
 
@@ -117,3 +117,4 @@ def _print(
     console.print(table)
     console.print()
     console.print(trust)
+    console.print(f"protocol {summary['protocol']}", soft_wrap=True)

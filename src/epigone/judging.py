@@ -2,7 +2,8 @@
 
 In: pairs of answers, a judge (`interfaces.AskedJudge`), texts of its replies. Out: what to ask; Judgments by order and
 repeat, Drops for what could not be read, and a Tally. Each order of showing is a rater of the judge's panel, so that a
-pair on which the two orders disagree is a tie by majority (a flip). Pure functions.
+pair on which the two orders disagree is a tie by majority (a flip). A judge that weighs (`interfaces.WeighedJudge`) has
+for texts what its model finds likely. Pure functions, but for the model that is asked.
 Source: both orders as in Zheng et al. 2023 (arXiv 2306.05685), section 3.4.
 """
 
@@ -11,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from epigone.interfaces import AskedJudge, Marks, Shown
-from epigone.records import Drop, Judgment, Prompt, Verdict
+from epigone.errors import SpecError
+from epigone.interfaces import AskedJudge, LanguageModel, LikelihoodModel, Marks, Shown, WeighedJudge
+from epigone.metrics.answers import protocol_id
+from epigone.records import Completion, Drop, Judgment, Prompt, SamplingParams, Verdict
 
 Order = Literal["a", "b"]
 _VERDICTS: dict[tuple[str, Order], Verdict] = {
@@ -23,6 +26,14 @@ _VERDICTS: dict[tuple[str, Order], Verdict] = {
     ("tie", "a"): "tie",
     ("tie", "b"): "tie",
 }
+
+
+SPECIMEN = Shown("<asked>", "<first>", "<second>", "<reference>")
+
+
+def protocol_of(name: str, judge: AskedJudge, **shape: object) -> str:
+    """Id of what a judge asks and how it is read: verdicts under two ids are those of two judges."""
+    return protocol_id(f"judge-{name.rpartition(':')[2]}", judge=judge, asked=str(judge.questions(SPECIMEN)), **shape)
 
 
 class Pair(NamedTuple):
@@ -64,6 +75,41 @@ def questions(judge: AskedJudge, asked: Sequence[Look]) -> list[list[Prompt]]:
         ]
         for look in asked
     ]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A LanguageModel that replies with how likely a model finds each continuation, `A -0.6931` a line."""
+
+    model: LikelihoodModel
+    judge: WeighedJudge
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> list[Completion]:
+        """One Completion a prompt, in order; sampling changes nothing. Raises SpecError where the model tells none."""
+        weighed = self.judge.continuations
+        asked = [self._as_given(prompt) for prompt in prompts]
+        found = iter(self.model.loglikelihood([(prompt, each) for prompt in asked for each in weighed]))
+        lines = [[f"{each.strip()} {next(found).logprob:.6f}" for each in weighed] for _ in asked]
+        return [Completion("\n".join(each), len(weighed), "stop") for each in lines]
+
+    def _as_given(self, prompt: Prompt) -> Prompt:
+        return Prompt(prompt.id, text=prompt.messages[-1].content) if self.judge.is_text else prompt
+
+
+def asked_by(judge: AskedJudge, model: LanguageModel, *, is_recorded: bool = False) -> LanguageModel:
+    """The model as this judge asks it. Raises SpecError for one that can only write where likelihoods are wanted.
+
+    A recording of a judge that weighed (`is_recorded`) holds what it found, and is read as it is.
+    """
+    if not isinstance(judge, WeighedJudge) or is_recorded:
+        return model
+    if not isinstance(model, LikelihoodModel):
+        raise SpecError(
+            "this judge weighs letters by their log-likelihood, which this model does not tell; give a checkpoint, or "
+            "a server that does: openai:url=...,model=...,scoring=echo with likelihood:form=text, or "
+            "scoring=prompt_logprobs. A server of chat alone can only be asked for words (pairwise)"
+        )
+    return Weighed(model, judge)
 
 
 @dataclass

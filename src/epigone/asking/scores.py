@@ -21,7 +21,10 @@ def scoring_body(model: str, prompt: Prompt, continuation: str, way: str) -> tup
     """The path and body that ask how likely a continuation is. Raises SpecError where there is no way."""
     extra: Plain = {"echo": True, "logprobs": 1} if way == "echo" else {"prompt_logprobs": 0}
     if prompt.messages and way == "echo":
-        raise SpecError(f"prompt {prompt.id!r} is in chat form, which echo cannot score; take scoring=prompt_logprobs")
+        raise SpecError(
+            f"prompt {prompt.id!r} is in chat form, which echo cannot score; take scoring=prompt_logprobs, or ask in "
+            "plain text (of a judge: likelihood:form=text)"
+        )
     one = SamplingParams(max_tokens=1)
     if not prompt.messages:
         whole = Prompt(prompt.id, text=prompt.text + continuation)

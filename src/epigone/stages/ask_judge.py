@@ -80,6 +80,7 @@ class AskJudge:
         if not isinstance(judge, AskedJudge):
             raise SpecError(f"judges/{self.judge.name} asks nobody: it stands in `judge` alone")
         assert isinstance(model, LanguageModel)
+        model = judging.asked_by(judge, model, is_recorded=self.model.name == "replay")
         pairs, names, num_left_out = self._pairs(inputs)
         asked = judging.looks(judge, pairs, self.num_repeats)
         recorder = Recorder(model, self.rater, out / "raw")
@@ -94,7 +95,9 @@ class AskJudge:
                 f"{self.rater}: {len(drops)} of {num_looks} readings found no verdict, {self.minimum_coverage:.0%} are "
                 f"needed; look at {out / 'dropped.jsonl'}, and ask a model that follows instructions"
             )
+        shape = {"repeats": self.num_repeats, "temperature": self.temperature, "retries": self.num_retries}
         return {
+            "protocol": judging.protocol_of(self.judge.name, judge, **shape),
             "models": list(names),
             "num_pairs": len(pairs),
             "num_left_out": num_left_out,
