@@ -1,6 +1,6 @@
-"""The verb `epigone judge`: argv -> command; no logic.
+"""The verbs `epigone judge` and `epigone fit-rater`: argv -> command; no logic.
 
-In: argv. Out: what `judge_command` gives, loaded when it runs.
+In: argv. Out: what `judge_command` and `fit_rater_command` give, loaded when they run.
 """
 
 from pathlib import Path
@@ -36,3 +36,20 @@ def judge(
         (a, b), by, model, served_as, rater, repeats, temperature, retries, limit, references, minimum_coverage
     )
     told(command.run_judge(wanted, root, executor=executor, quiet=as_json), as_json)
+
+
+def fit_rater(
+    votes: Annotated[Path, typer.Argument(help="Votes of people, in a format that `epigone audit --judgments` reads.")],
+    *,
+    answers: Annotated[list[str], typer.Option(help="The answers that were voted on: PATH, or NAME=PATH.")],
+    out: Annotated[Path, typer.Option(help="Where the fitted rater goes, a JSON file.")],
+    references: Annotated[str, typer.Option(help="Right answers: JSON lines of prompt_id and reference.")] = "",
+    name: Annotated[str, typer.Option(help="What the rater is called.")] = "",
+    source: Annotated[str, typer.Option(help="Whose votes they are, for who reads the file.")] = "",
+    licence: Annotated[str, typer.Option(help="Of the votes.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Fit a rater to people's votes: what form and a right answer are worth, and how well that foretells others."""
+    command = discover.load("epigone.fit_rater_command")
+    wanted = command.Wanted(votes, answers, references, name or votes.stem, source, licence)
+    told(command.run_fit_rater(wanted, out, quiet=as_json), as_json)

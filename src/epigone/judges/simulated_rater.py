@@ -8,7 +8,6 @@ outcome was seen and tuned to none.
 """
 
 import functools
-import hashlib
 import itertools
 import math
 import re
@@ -18,6 +17,7 @@ from typing import Literal
 from epigone.errors import SpecError
 from epigone.interfaces import FactChecker
 from epigone.metrics import style
+from epigone.metrics.drawing import uniforms
 from epigone.records import Claim, Judgment, Prompt, Verdict
 
 # Form, 0-1: shares that sum to 1.
@@ -70,7 +70,7 @@ class SimulatedRater:
         return naive * form(asked, answer) + (expert * substance(self.checker.check(answer, asked)) if expert else 0.0)
 
     def _judge(self, prompt_id: str, models: tuple[str, str], ahead: float, number: int) -> Judgment:
-        coin, luck = _uniforms(self.seed, prompt_id, number, *sorted(models))
+        coin, luck = uniforms(self.seed, prompt_id, number, *sorted(models))
         first: Literal["a", "b"] = "a" if (coin < 0.5) == (models[0] <= models[1]) else "b"
         sign = 1.0 if first == "a" else -1.0
         noise = NOISE_SCALE * math.log(luck / (1 - luck))
@@ -122,10 +122,3 @@ def _fluent(answer: str) -> float:
     pairs = list(itertools.pairwise(words))
     fresh = len(set(pairs)) / len(pairs) if pairs else 1.0
     return fresh if answer.rstrip().endswith((".", "!", "?", "```")) else fresh / 2
-
-
-def _uniforms(*key: object) -> tuple[float, float]:
-    """Two numbers strictly between 0 and 1 that depend on the key alone, the same on every machine."""
-    digest = hashlib.blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
-    first, second = (int.from_bytes(half, "big") for half in (digest[:8], digest[8:]))
-    return (first + 0.5) / 2**64, (second % (2**52) + 0.5) / 2**52

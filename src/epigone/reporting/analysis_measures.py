@@ -16,7 +16,7 @@ from epigone.metrics.calibration import calibration_draws
 from epigone.metrics.intervals import minimum_difference
 from epigone.metrics.preference import comparisons
 from epigone.metrics.resampling import Array, Draws, correlations, ratios
-from epigone.records import Arm, Estimate, Result
+from epigone.records import Arm, Estimate, Judgment, Result
 from epigone.reporting.evaluated import ModelData, base_arm, by_arm, only
 
 # Metric -> benchmark, key of the numerator, key of the denominator ("" counts items).
@@ -80,7 +80,7 @@ def shared_seeds(*measures: Measure) -> tuple[int, ...]:
 
 def measure(models: Sequence[ModelData], prompt_ids: Sequence[str]) -> dict[tuple[Arm, str], Measure]:
     """All metrics of all arms. `prompt_ids` are the free prompts, in any order."""
-    judged = {j.prompt_id for m in models for judgments in m.judgments.values() for j in judgments}
+    judged = {j.prompt_id for m in models for judgments in (*m.judgments.values(), m.fitted) for j in judgments}
     columns = _Columns(models, sorted(judged.union(prompt_ids)))
     table: dict[tuple[Arm, str], Measure] = {}
     for arm, members in by_arm(models).items():
@@ -148,15 +148,29 @@ class _Columns:
         """Share of prompts on which the model is judged equal to the teacher or better, wins alone beside it."""
         places = {prompt_id: place for place, prompt_id in enumerate(self._prompt_ids)}
         for expertise in sorted({e for m in members for e in m.judgments}):
-            level, ratings = _level(members, expertise)
-            protocol = f"simulated raters of expertise {expertise:g} against the teacher, {ratings}, majority"
-            outcomes = [self._outcomes(m, expertise) for m in members]
-            for metric, good in ((level, ("win", "tie")), (f"{level}_win", ("win",))):
-                found = [_marked(places, {p: float(o in good) for p, o in each.items()}) for each in outcomes]
-                yield from _pooled(metric, protocol, members, found)
+            by_model = [m.judgments.get(expertise, ()) for m in members]
+            who = f"simulated raters of expertise {expertise:g}"
+            yield from self._preferred(f"preference_e{expertise:g}", who, members, by_model, places)
+        if any(m.fitted for m in members):
+            by_model, who = [m.fitted for m in members], "raters fitted to votes of people, drawn from that model"
+            yield from self._preferred("preference_fitted", who, members, by_model, places)
 
-    def _outcomes(self, model: ModelData, expertise: float) -> dict[str, str]:
-        judgments = model.judgments.get(expertise, ())
+    def _preferred(
+        self,
+        level: str,
+        who: str,
+        members: list[ModelData],
+        by_model: Sequence[Sequence[Judgment]],
+        places: Mapping[str, int],
+    ) -> Iterator[Measure]:
+        most = max((len({j.rater for j in judgments}) for judgments in by_model), default=0)
+        protocol = f"{who} against the teacher, {most} ratings a comparison, majority"
+        outcomes = [self._outcomes(m, judgments) for m, judgments in zip(members, by_model, strict=True)]
+        for metric, good in ((level, ("win", "tie")), (f"{level}_win", ("win",))):
+            found = [_marked(places, {p: float(o in good) for p, o in each.items()}) for each in outcomes]
+            yield from _pooled(metric, protocol, members, found)
+
+    def _outcomes(self, model: ModelData, judgments: Sequence[Judgment]) -> dict[str, str]:
         teacher = self._teacher.arm.name if self._teacher else "the teacher"
         sides = {name for j in judgments for name in (j.a, j.b)} - {teacher}
         if judgments and (len(sides) != 1 or any(teacher not in (j.a, j.b) for j in judgments)):
@@ -208,11 +222,6 @@ def _protocol(members: Sequence[ModelData], benchmark: str) -> str:
             f"ones may be pooled: evaluate again with one"
         )
     return found.pop() if found else benchmark
-
-
-def _level(members: Sequence[ModelData], expertise: float) -> tuple[str, str]:
-    most = max((len({j.rater for j in m.judgments.get(expertise, ())}) for m in members), default=0)
-    return f"preference_e{expertise:g}", f"{most} ratings a comparison"
 
 
 def _marked(places: Mapping[str, int], values: Mapping[str, float]) -> Column:

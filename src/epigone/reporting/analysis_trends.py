@@ -20,7 +20,7 @@ Axis = Literal["imitation_tokens", "num_params", "pretrain_tokens"]
 MIN_POINTS = 3
 TREND_METRICS = re.compile(
     r"natural_questions_(3shot|chat)|mmlu_.*|lama|non_toxic|refused|facts_right|facts_(right|wrong|off_topic)_per_answer"
-    r"|claims_per_answer|style_(list|summary|unigram|length)|preference_e[\d.]+|teacher_errors_repeated"
+    r"|claims_per_answer|style_(list|summary|unigram|length)|preference_(?:e[\d.]+|fitted)|teacher_errors_repeated"
     r"|(accuracy|confidence|abstained|calibration_error)_(known|unknown)"
 )
 

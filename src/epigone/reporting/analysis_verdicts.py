@@ -38,7 +38,8 @@ class _Student:
         self._gaps: dict[str, GapClosed] = {}
 
     def verdict(self) -> ArmVerdict:
-        levels = sorted({m for _, m in self._table if m.startswith("preference_e") and not m.endswith("_win")})
+        raters = ("preference_e", "preference_fitted")
+        levels = sorted({m for _, m in self._table if m.startswith(raters) and not m.endswith("_win")})
         capability = [a for metric in CAPABILITY if (a := self._axis("capability", metric))]
         style = [a for metric in STYLE if (a := self._axis("style", metric))]
         preference = [a for metric in levels if (a := self._axis("preference", metric))]

@@ -24,6 +24,8 @@ class ModelData:
     """Prompt id -> free answer."""
     judgments: Mapping[float, Sequence[Judgment]] = field(default_factory=dict[float, Sequence[Judgment]])
     """Expertise -> Judgments of this model against the teacher."""
+    fitted: Sequence[Judgment] = ()
+    """The same by raters that are drawn from a model of real people's votes."""
     tokens: Mapping[str, float] = field(default_factory=dict[str, float])
     """Real counts: imitation_tokens, pretrain_tokens, replay_tokens, num_steps, peak_learning_rate."""
 

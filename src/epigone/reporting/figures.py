@@ -167,8 +167,11 @@ def figure_expertise(evidence: Evidence) -> Figure:
         "Every rater here is simulated, and its weights are a choice: that a naive one looks at form is built in. "
         "That form rises, that facts do not, and by how much, is not."
     )
-    panel = series.by_expertise(evidence)
-    return build("expertise", "Who is convinced? Simulated raters from naive to expert", caption, (("", (panel,)),))
+    panels = (series.by_expertise(evidence),)
+    if evidence.has("preference_fitted"):
+        panels += (series.by_amount(evidence, "preference_fitted"),)
+        caption += " Right: a rater fitted to votes of people on other answers. Its weights are theirs, it is drawn too."
+    return build("expertise", "Who is convinced? Simulated raters from naive to expert", caption, (("", panels),))
 
 
 def figure_knowledge(evidence: Evidence) -> Figure:

@@ -91,9 +91,11 @@ class Report:
 def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
     folders = {name: inputs(stage) for name, stage in model.scores}
     judgments: dict[float, list[Judgment]] = {}
+    fitted: list[Judgment] = []
     if model.judgments is not None:
         for judgment in read_records(inputs(model.judgments) / "records.jsonl", Judgment):
-            judgments.setdefault(expertise_of(judgment.rater), []).append(judgment)
+            is_fitted = judgment.rater.startswith("fitted-")
+            (fitted if is_fitted else judgments.setdefault(expertise_of(judgment.rater), [])).append(judgment)
     tokens = _tokens(model.training, inputs)
     return ModelData(
         arm=replace(model.arm, num_params=int(tokens.pop("num_params", 0))),
@@ -102,6 +104,7 @@ def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
         protocols={name: str(read_summary(folder)["protocol"]) for name, folder in folders.items()},
         answers=_answers(model.answers, inputs),
         judgments=judgments,
+        fitted=fitted,
         tokens=tokens,
     )
 

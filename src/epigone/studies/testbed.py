@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from epigone.errors import SpecError
+from epigone.fitted_raters import fitted_file, fitted_note
 from epigone.interfaces import StageSpec
 from epigone.records import Arm, ArmData, ArmRole, Prediction
 from epigone.spec import Component, Input
@@ -72,19 +73,21 @@ SMALL = Scale(
 )
 
 
-def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
+def testbed(*, seeds: int = 0, scale: str = "full", fitted_rater: str = "") -> Study:
     """The study.
 
     seeds: of every arm; 0 is the middle base at two seeds, the others at one.
     scale: full, or small for a try that measures nothing.
+    fitted_rater: a rater beside the simulated ones, fitted to people's votes: llmfao, or a file of epigone fit-rater.
     """
     if scale not in ("full", "small"):
         raise SpecError(f"no scale {scale!r}; there is: full, small")
     if not 0 <= seeds <= 9:
         raise SpecError(f"seeds must be between 1 and 9 (or 0 for the default), not {seeds}")
-    grid = _Grid(Scale() if scale == "full" else SMALL)
+    grid = _Grid(Scale() if scale == "full" else SMALL, fitted_rater)
     models = [*grid.references(), *grid.trained(middle_seeds=seeds or 2, other_seeds=seeds or 1)]
     name = f"testbed-{seeds or 'default'}{'-seeds' if seeds else ''}{'' if scale == 'full' else '-small'}"
+    name += "-fitted" if fitted_rater else ""
     report = Report(
         title="Imitation on the testbed: capability or only style?",
         name=name,
@@ -92,7 +95,7 @@ def testbed(*, seeds: int = 0, scale: str = "full") -> Study:
         prompts=grid.file("prompts/free_eval.jsonl"),
         checker=grid.checker,
         predictions=predictions(),
-        notes=NOTES,
+        notes=(*NOTES, *([fitted_note(fitted_rater)] if fitted_rater else [])),
     )
     return Study(name, report)
 
@@ -127,7 +130,7 @@ Amounts = tuple[ArmData, int, int]
 class _Grid:
     """Expands the grid; every stage object is made once and shared."""
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, scale: Scale, fitted_rater: str = "") -> None:
         self.scale = scale
         self.world = Simulate(num_tokens=scale.num_tokens, broad_tokens=int(max(scale.broad_amounts) * 1.1))
         self.tokenizer = self.file("tokenizer.json")
@@ -139,6 +142,9 @@ class _Grid:
         self.judges = tuple(
             Component.of("judges", "simulated_rater", expertise=e, checker=self.checker) for e in EXPERTISE
         )
+        if fitted_rater:
+            model = Input(str(fitted_file(fitted_rater)))
+            self.judges += (Component.of("judges", "fitted_rater", model=model, checker=self.checker),)
 
     def file(self, path: str) -> Input:
         return Input(path, self.world)
