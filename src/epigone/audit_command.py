@@ -52,6 +52,7 @@ class Sources:
     second_sample: str = ""
     judgments: Sequence[str] = ()
     scores: Sequence[str] = ()
+    references: str = ""
     title: str = ""
     minimum_coverage: float = 0.8
     prompts: str = ""

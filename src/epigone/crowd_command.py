@@ -17,12 +17,12 @@ from epigone.errors import SpecError
 from epigone.rating import prolific, turk
 from epigone.rating.campaign import found
 from epigone.rating.database import opened
-from epigone.rating.offers import PLATFORMS, Cost, Offer, cost_of
+from epigone.rating.offers import PLATFORMS, Cost, Offer, cost_of, power_of, power_told
 from epigone.rating.pairs import ATTENTION, Pair, read_known
 from epigone.rating.ratings import names_by_joining, ratings_of
 from epigone.rating.release import released
 from epigone.rating.turk_ratings import batch_ratings
-from epigone.rating_sources import Sources, compared, new_folder
+from epigone.rating_sources import Sources, compared, fewest_of_a_pair, new_folder
 from epigone.store import write_text
 
 __all__ = ["Sources", "Wanted", "run_crowd", "run_release", "run_review"]
@@ -46,6 +46,9 @@ def run_crowd(wanted: Wanted, out: Path | None, *, dry_run: bool, quiet: bool) -
     cost = cost_of(offer, len(pairs))
     console = Console(stderr=True, quiet=quiet)
     console.print(_told(offer, cost), highlight=False, soft_wrap=True)
+    power = power_of(fewest_of_a_pair(pairs)) if pairs else None
+    if power:
+        console.print(power_told(power), highlight=False, soft_wrap=True)
     if not dry_run:
         if out is None:
             raise SpecError("say where the platform's files go by --out, or ask for the cost alone by --dry-run")
@@ -54,7 +57,9 @@ def run_crowd(wanted: Wanted, out: Path | None, *, dry_run: bool, quiet: bool) -
         for name, text in files.items():
             write_text(out / name, text)
         console.print(f"{', '.join(files)} in {out}", highlight=False, soft_wrap=True)
-    return {"platform": offer.platform, "num_left_out": len(drops), **asdict(cost)}
+    return {"platform": offer.platform, "num_left_out": len(drops), **asdict(cost)} | (
+        {"power": asdict(power)} if power else {}
+    )
 
 
 def run_review(

@@ -16,7 +16,9 @@ def judge(
     a: Annotated[str, typer.Argument(help="One model's answers: PATH, or NAME=PATH.")],
     b: Annotated[str, typer.Argument(help="The other's; wins and losses are told of this one.")],
     *,
-    by: Annotated[str, typer.Option(help="A component of judges: pairwise, vicuna, rubric, tone or likelihood.")] = "pairwise",
+    by: Annotated[
+        str, typer.Option(help="A component of judges: pairwise, vicuna, rubric, tone or likelihood.")
+    ] = "pairwise",
     model: Annotated[str, typer.Option(help="Who judges: a checkpoint, MODEL@URL, a server's URL, or a backend.")],
     served_as: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
     rater: Annotated[str, typer.Option(help="What the judge is called in records.")] = "",

@@ -51,7 +51,9 @@ def run_judge(wanted: Wanted, root: Path, *, executor: str = "local", quiet: boo
     rates = rates_of(judgments, b)
     _print(summary, rates, (a, b), console)
     console.print(str(folder), soft_wrap=True)
-    counts = {key: summary[key] for key in ("protocol", "models", "num_pairs", "num_left_out", "num_judgments", "num_unread")}
+    counts = {
+        key: summary[key] for key in ("protocol", "models", "num_pairs", "num_left_out", "num_judgments", "num_unread")
+    }
     return {"artifact": str(folder)} | counts | {"criteria": summary["criteria"], "rates": rates}
 
 

@@ -20,12 +20,13 @@ from epigone.errors import SpecError
 from epigone.rating.app import RatingApp
 from epigone.rating.campaign import Campaign, add_codes, found, founded
 from epigone.rating.database import opened
+from epigone.rating.offers import power_of, power_told
 from epigone.rating.pairs import read_known
 from epigone.rating.prolific import WITHDREW, read_export
 from epigone.rating.ratings import Ratings, names_by_joining, ratings_of, without
 from epigone.rating.release import released
 from epigone.rating.rules import Rules
-from epigone.rating_sources import Sources, compared, new_folder, text_of
+from epigone.rating_sources import Sources, compared, fewest_of_a_pair, new_folder, text_of
 from epigone.spec import Input
 from epigone.stages.rate import Rate
 from epigone.store import write_json, write_text
@@ -92,6 +93,8 @@ def opened_campaign(wanted: Wanted, console: Console) -> Campaign:
     console.print(
         f"{len(pairs)} comparisons, {rules.num_raters} raters each; left out: {told or 'none'}", soft_wrap=True
     )
+    if pairs:
+        console.print(power_told(power_of(fewest_of_a_pair(pairs))), soft_wrap=True)
     console.print(f"names hidden in {masked} places of the answers", soft_wrap=True)
     return campaign
 

@@ -3,6 +3,7 @@
 In: PATH or NAME=PATH, as people write them. Out: pairs and Drops.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,11 @@ def compared(sources: Sources) -> tuple[list[Pair], list[Drop]]:
     prompts = [prompt.messages[-1].content for prompt in koala.read_prompts(sources.only)]
     kept, more = only_of(pairs, prompts, str(sources.only))
     return kept, drops + more
+
+
+def fewest_of_a_pair(pairs: Sequence[Pair]) -> int:
+    """Comparisons of the two models that are compared least."""
+    return min(Counter((pair.a, pair.b) for pair in pairs).values())
 
 
 def read_models(given: Sequence[str]) -> dict[str, list[Generation]]:

@@ -1,4 +1,4 @@
-"""The judge that is fitted to votes: drawn as fitted, blind, and an option of the testbed that leaves the rest alone."""
+"""The judge that is fitted to votes: drawn as fitted, blind, an option of the testbed that leaves the rest alone."""
 
 import json
 from collections import Counter
@@ -132,7 +132,9 @@ def test_a_report_keeps_the_two_kinds_of_raters_apart(tmp_path):
     assert {j.rater for j in loaded.fitted} == {f"fitted-test-r{n}" for n in (1, 2, 3)}
     assert list(loaded.judgments) == [0.5]
     models = [ModelData(Arm("teacher", "teacher"), 0), loaded]
-    found = build_findings(models, (), title="t", study_id="s", checker=Words(), prompts={f"p{n}": "" for n in range(3)})
+    found = build_findings(
+        models, (), title="t", study_id="s", checker=Words(), prompts={f"p{n}": "" for n in range(3)}
+    )
     by_metric = {r.metric: r for r in found.results if r.arm == loaded.arm}
     assert by_metric["preference_fitted"].protocol.startswith("raters fitted to votes of people")
     assert by_metric["preference_e0.5"].protocol.startswith("simulated raters of expertise 0.5")
@@ -162,4 +164,5 @@ def test_the_command_fits_a_file_of_votes(tmp_path):
     found = json.loads(told.stdout)
     assert (found["num_votes"], found["num_raters"], found["num_prompts"], found["num_left_out"]) == (48, 4, 6, 1)
     assert found["features"]["list"] > 0.2
-    assert asdict(read_model(tmp_path / "rater.json")) == {k: v for k, v in found.items() if k not in ("file", "num_left_out")} | {"left_out": tuple(found["left_out"])}  # fmt: skip
+    written = {name: value for name, value in found.items() if name not in ("file", "num_left_out")}
+    assert asdict(read_model(tmp_path / "rater.json")) == written | {"left_out": tuple(found["left_out"])}

@@ -1,4 +1,4 @@
-"""A judge that weighs letters: read as an independent computation reads the same model, in both orders, or not at all."""
+"""A judge that weighs letters: read as an independent computation reads the same model, in both orders."""
 
 import json
 import math
@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_checkpoint import small_base
 
 from epigone.backends.checkpoint import Checkpoint
 from epigone.decoding.texts import Texts
@@ -26,6 +25,7 @@ from epigone.spec import Artifact, Component
 from epigone.stages.ask_judge import AskJudge
 from epigone.store import read_records, write_records
 from epigone.tokens.templates.chatml import Chatml
+from small_checkpoint import small_base
 
 
 @dataclass(frozen=True)

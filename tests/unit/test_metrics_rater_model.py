@@ -78,12 +78,12 @@ def test_what_cannot_be_fitted_says_why():
 def test_features_of_an_answer():
     text = "Rivers of France:\n\n- **Seine**\n- Loire\n\n```\nx = 1\n```"
     found = dict(zip(FEATURES, features("Name rivers of France", text, right=True), strict=True))
-    words = "rivers of france seine loire x 1".split()
+    words = ["rivers", "of", "france", "seine", "loire", "x", "1"]
     assert found["log words"] == pytest.approx(math.log1p(len(words)))
     assert (found["list"], found["bold"], found["code"], found["refuses"], found["right"]) == (1, 1, 1, 0, 1)
     assert found["asked"] == pytest.approx(2 / 3)  # "name" does not return
     again = features("", "so so so so", right=False)
-    pairs = list(pairwise("so so so so".split()))
+    pairs = list(pairwise(["so", "so", "so", "so"]))
     assert again[FEATURES.index("fresh")] == pytest.approx(len(set(pairs)) / len(pairs))
 
 

@@ -2,7 +2,7 @@
 
 In: answers, references by prompt, judgments. Out: right or not, and for each rater how many known ones were answered
 and how many of them rightly.
-Source: the last number of a reply as in GSM8K (Cobbe et al. 2021, arXiv 2110.14168); other references as in metrics/answers.
+Source: the last number of a reply as in GSM8K (Cobbe et al. 2021, arXiv 2110.14168); others as in metrics/answers.
 """
 
 import re

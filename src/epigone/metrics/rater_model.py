@@ -29,7 +29,7 @@ FEATURES = ("log words", "list", "summary", "bold", "headers", "code", "log sent
 """log words and log sentence (words a sentence) in nats; asked, the share of the prompt's longer words that return, and
 fresh, the share of word pairs that are no repetition, 0-1; the others yes or no. right: known to be."""
 RIDGE = 1.0
-"""On slopes of features divided by their typical difference (root mean square); of little weight beside a few hundred votes."""
+"""On slopes of features divided by their typical difference (root mean square); little beside hundreds of votes."""
 LETTERS = 4
 SMALLEST_TIE = 1e-4
 MOST_FOLDS = 20
@@ -113,7 +113,7 @@ def features(asked: str, answer: str, *, right: bool = False) -> tuple[float, ..
 
 
 def fitted(votes: Sequence[Comparison], *, name: str, num_raters: int, ridge: float | int = RIDGE) -> RaterModel:
-    """The model of all votes, with its held-out figures. Raises DataError where fewer than two prompts were voted on."""
+    """The model of all votes, with its held-out figures. Raises DataError for votes on fewer than two prompts."""
     x, first, outcome, prompts = _arrays(votes)
     if len(set(prompts)) < 2:
         raise DataError(f"votes on {len(set(prompts))} prompts; at least 2 are needed to hold one out")

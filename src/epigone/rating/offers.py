@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from epigone.errors import SpecError
+from epigone.metrics.intervals import comparisons_needed, minimum_difference_of_preference
 
 PLATFORMS = ("mechanical_turk", "prolific")
 APPROVAL_PERCENT, FEWEST_TASKS = 95, 100
@@ -19,6 +20,9 @@ FEES = {"mechanical_turk": 0.2, "prolific": 0.428}
 """Of Mechanical Turk for up to nine raters of a comparison; of Prolific for who is no university."""
 MANY_RATERS, FEE_OF_MANY = 10, 0.4
 ATTENTION_EVERY = 10
+TIE_SHARE = 0.2
+"""Of comparisons, before any was rated; fewer ties need more of them."""
+WANTED_DIFFERENCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,40 @@ class Cost:
 def num_checks(num_comparisons: int) -> int:
     """Attention checks that go with so many comparisons: about one in `ATTENTION_EVERY`, at least one."""
     return max(1, round(num_comparisons / ATTENTION_EVERY)) if num_comparisons else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What comparisons of one pair of models can show, the majority of each one's raters taken.
+
+    `smallest` is the least distance of the win share (ties as halves) from one half that is told from it, 80 % power
+    and 5 % two-sided; None where not even a model that never loses would be. `num_needed` are comparisons for
+    `WANTED_DIFFERENCE`. A `TIE_SHARE` of them is taken to be ties.
+    """
+
+    num_comparisons: int
+    smallest: float | None
+    num_needed: int
+
+
+def power_of(num_comparisons: int) -> Power:
+    """Power of so many comparisons. Raises DataError without any."""
+    smallest = minimum_difference_of_preference(num_comparisons, TIE_SHARE)
+    needed = comparisons_needed(WANTED_DIFFERENCE, tie_share=TIE_SHARE)
+    return Power(num_comparisons, smallest if math.isfinite(smallest) else None, needed)
+
+
+def power_told(power: Power) -> str:
+    """The same in words, before anybody is paid."""
+    if power.smallest is None:
+        shows = "show nothing: not even a model that never loses would be told from an equal one"
+    else:
+        shows = f"show a win share {100 * power.smallest:.0f} points or more from one half, not less"
+    return (
+        f"{power.num_comparisons} comparisons of a pair of models {shows} (ties as halves and in {TIE_SHARE:.0%}; 80 % "
+        f"power); {power.num_needed} would show {100 * WANTED_DIFFERENCE:.0f} points. More raters of each make a "
+        "verdict surer, not the comparisons more"
+    )
 
 
 def cost_of(offer: Offer, num_comparisons: int) -> Cost:

@@ -170,7 +170,9 @@ def figure_expertise(evidence: Evidence) -> Figure:
     panels = (series.by_expertise(evidence),)
     if evidence.has("preference_fitted"):
         panels += (series.by_amount(evidence, "preference_fitted"),)
-        caption += " Right: a rater fitted to votes of people on other answers. Its weights are theirs, it is drawn too."
+        caption += (
+            " Right: a rater fitted to votes of people on other answers. Its weights are theirs, it is drawn too."
+        )
     return build("expertise", "Who is convinced? Simulated raters from naive to expert", caption, (("", panels),))
 
 

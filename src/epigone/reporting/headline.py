@@ -114,7 +114,9 @@ def _notices(evidence: Evidence) -> tuple[str, ...]:
     if evidence.simulated_raters:
         notices.append("The raters are simulated: their preferences are not those of people.")
     if evidence.has("preference_fitted"):
-        notices.append("One more rater is fitted to people’s votes on other answers; it is drawn, nobody was asked here.")
+        notices.append(
+            "One more rater is fitted to people’s votes on other answers; it is drawn, nobody was asked here."
+        )
     if evidence.simulated_teacher:
         notices.append("The teacher is simulated: a program, not a language model.")
     return tuple(notices)

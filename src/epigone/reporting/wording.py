@@ -57,7 +57,9 @@ METRICS: dict[str, Metric] = {
     "preference_e0.5": Metric("Win or tie, simulated rater of expertise 0.5"),
     "preference_e0.75": Metric("Win or tie, simulated rater of expertise 0.75"),
     "preference_e1": Metric("Win or tie, expert simulated rater", title="Expert simulated rater: win or tie"),
-    "preference_fitted": Metric("Win or tie, rater fitted to people’s votes", title="Rater fitted to votes: win or tie"),
+    "preference_fitted": Metric(
+        "Win or tie, rater fitted to people’s votes", title="Rater fitted to votes: win or tie"
+    ),
     "accuracy_known": Metric("Accuracy, known facts"),
     "accuracy_unknown": Metric("Accuracy, unknown facts"),
     "confidence_known": Metric("Confidence, known facts"),

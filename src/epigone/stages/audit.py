@@ -10,12 +10,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from epigone.errors import DataError
 from epigone.interfaces import StageSpec
+from epigone.metrics.known_answers import Known
+from epigone.recordings.given import references_in
 from epigone.records import ArmRole, Generation, Judgment, ScoreSheet
 from epigone.reporting.audit.alignment import RecordedModel
 from epigone.reporting.audit.analysis import Recorded, build_audit
 from epigone.reporting.audit.document import render
-from epigone.spec import Artifact, Resolver
+from epigone.rows import read_rows
+from epigone.spec import Artifact, Input, Resolver
 from epigone.store import read_records, read_summary, write_json, write_text
 
 
@@ -58,11 +62,13 @@ class Audit:
     """Recorded verdicts; all sources of one judge are pooled."""
     scores: tuple[Named, ...] = ()
     """Recorded scores of benchmarks."""
+    references: Input | None = None
+    """Right answers where they are known: JSON lines of prompt_id and reference; raters' expertise is read off them."""
     minimum_coverage: float = 0.8
     """Share (0-1) of the teacher's prompts that every model must have answered; below it the stage fails."""
 
     kind: ClassVar[str] = "studies"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def slug(self) -> str:
@@ -82,6 +88,8 @@ class Audit:
             judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
             sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
             others=tuple(_others(self.models, inputs)),
+            checks=dict(pair for named in self.judgments for pair in _checks(named, inputs)),
+            references=references_in(inputs(self.references)) if self.references else {},
             not_measured=repeated,
         )
         findings = build_audit(
@@ -144,6 +152,16 @@ def _second_named(models: tuple[RecordedModel, ...]) -> tuple[RecordedModel, ...
 def _judgments(named: Named, inputs: Callable[[object], Path]) -> Iterator[Judgment]:
     for judgment in read_records(inputs(named.source) / "records.jsonl", Judgment):
         yield replace(judgment, panel=named.name) if named.name else judgment
+
+
+def _checks(named: Named, inputs: Callable[[object], Path]) -> Iterator[tuple[str, Known]]:
+    """Attention checks by rater, where the judgments came with what is known of the raters."""
+    path = inputs(named.source) / "raters.jsonl"
+    for number, row in read_rows(path) if path.exists() else ():
+        rater, counts = row.get("rater"), [row.get(key) for key in ("num_attention", "num_attention_right")]
+        if not isinstance(rater, str) or not all(isinstance(count, int) for count in counts):
+            raise DataError(f"{path}: row {number} needs rater, num_attention and num_attention_right; it has {row}")
+        yield rater, Known(*(int(str(count)) for count in counts))
 
 
 def _sheets(named: Named, inputs: Callable[[object], Path]) -> Iterator[ScoreSheet]:

@@ -1,10 +1,11 @@
 """read_judgments: take verdicts that were given elsewhere into the store.
 
 In: a file or folder in one of the formats of recordings/judgments. Out: `judgments/`: records.jsonl, and dropped.jsonl,
-what held no verdict.
+what held no verdict; raters.jsonl, where the folder holds what is known of its raters.
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from epigone.errors import DataError
 from epigone.recordings.load import read_judgments
 from epigone.spec import Input
 from epigone.store import write_records
+
+RATERS = "raters.jsonl"
+"""Beside ratings that left `epigone rate`: attention checks by rater."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class ReadJudgments:
     """Options of the format."""
 
     kind: ClassVar[str] = "judgments"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def slug(self) -> str:
@@ -52,6 +56,8 @@ class ReadJudgments:
             )
         write_records(out / "records.jsonl", recording.rows)
         write_records(out / "dropped.jsonl", recording.drops)
+        if (path / RATERS).is_file():
+            shutil.copyfile(path / RATERS, out / RATERS)
         return {
             "num_rows": len(recording.rows) + len(recording.drops),
             "num_kept": len(recording.rows),

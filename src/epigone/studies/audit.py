@@ -43,6 +43,7 @@ def audit(
     second_sample: str = "",
     judgments: Sequence[str] = (),
     scores: Sequence[str] = (),
+    references: str = "",
     title: str = "",
     minimum_coverage: float = 0.8,
     prompts: str = "",
@@ -53,6 +54,7 @@ def audit(
 ) -> Study:
     """The study of one audit. Raises SpecError for a path that does not exist, or one that is given two roles.
 
+    `references` is a file of right answers, by which raters' expertise is told.
     `prompts`, `benchmarks`, `limit`, `max_tokens` and `temperature` are for models that are asked: the prompts that
     they answer and the components of `benchmarks` that they take, `limit` items each (0: all). At a temperature above 0
     a teacher that is asked gives a second sample too, the ceiling of style.
@@ -85,6 +87,7 @@ def audit(
             *(_scores(source) for source in scores if source not in verdicts),
             *(named for text in benchmarks for named in _measured(text, sources, limit)),
         ),
+        references=Input(str(_path(references))) if references else None,
         minimum_coverage=minimum_coverage,
     )
     return Study(stage.name, stage)

@@ -11,10 +11,12 @@ import numpy as np
 from epigone.errors import SpecError
 from epigone.metrics.bradley_terry import FEW_CLUSTERS
 from epigone.metrics.intervals import estimate
+from epigone.metrics.known_answers import Known
 from epigone.records import Generation, Judgment, ScoreSheet
 from epigone.reporting.audit.alignment import Aligned, RecordedModel, align, matched_judgments
 from epigone.reporting.audit.contrasts import contrasts, rate_contrasts
 from epigone.reporting.audit.examples import examples
+from epigone.reporting.audit.expertise import expertise_rows, rights
 from epigone.reporting.audit.families import judge_flag
 from epigone.reporting.audit.findings import AuditedModel, AuditFindings, CeilingIs, Measured
 from epigone.reporting.audit.methods import methods
@@ -44,6 +46,10 @@ class Recorded:
     sheets: Sequence[ScoreSheet] = ()
     others: Sequence[Generation] = ()
     """Answers of models outside the audit, for the style of their side of a judgment."""
+    checks: Mapping[str, Known] = field(default_factory=dict[str, Known])
+    """Attention checks by rater."""
+    references: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Right answers by prompt id, where they are known."""
     not_measured: Mapping[str, str] = field(default_factory=dict[str, str])
     """What could not be had, and why, where only those who recorded it know."""
 
@@ -67,6 +73,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
         [*scored, *style.standings], {m.name: m.role for m in recorded.models}, [d.p for d in preferred.direct]
     )
     preferred = with_adjusted(preferred, adjusted)
+    right = rights(aligned, recorded.others, recorded.references)
     found = AuditFindings(
         title=title,
         study_id=study_id,
@@ -84,6 +91,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
         strengths=preferred.strengths,
         agreement=agreement_rows(groups, {key: form[0] for key, form in forms.items()}, students),
         raters=rater_rows(groups),
+        expertise=tuple(expertise_rows(groups, students, roles.teacher, recorded.checks, right)),
         verdicts=tuple(verdict(name, standings, roles, preferred.rates) for name in students),
         examples=examples(aligned, style.distances, preferred.outcomes, students, roles),
         main_panel=preferred.main[0],

@@ -24,7 +24,7 @@ _SECTIONS = {
     "style": ("Style", ("style",), ("table_2", "style_parts", "first_look", "levels")),
     "capability": ("Capability", ("capability",), ("capability",)),
     "preference": ("Preference", ("preference", "strengths"), ("preference", "controlled", "strengths", "fits")),
-    "raters": ("Judges and raters", (), ("agreement", "raters")),
+    "raters": ("Judges and raters", ("expertise",), ("agreement", "expertise", "raters")),
     "tests": ("Tests", (), ("tests",)),
 }
 

@@ -18,6 +18,7 @@ from epigone.reporting.panels import HEIGHT, WIDTH
 from epigone.reporting.theme import STYLES, glyph
 
 MOST_STRENGTHS = 30
+MOST_PANELS = 6
 _SIGNS = {
     "student": "student", "base": "base model", "ceiling": "second sample of the teacher", "floor": "random floor",
     "teacher_mark": "teacher", "other": "outside this audit",
@@ -26,7 +27,7 @@ _SIGNS = {
 
 def all_figures(findings: AuditFindings) -> dict[str, Figure]:
     """Every figure that has something to show, by id."""
-    makers = (style, capability, preference, strengths)
+    makers = (style, capability, preference, strengths, expertise)
     return {figure.id: figure for make in makers if (figure := make(findings))}
 
 
@@ -117,6 +118,35 @@ def preference(findings: AuditFindings) -> Figure | None:
     )
     text = _csv(("panel", "criterion", "model", "against", "wins", "ties", "losses"), lines)
     return _figure("preference", "Preference: won, tied and lost against the teacher", caption, [svg], legend, text)
+
+
+def expertise(findings: AuditFindings) -> Figure | None:
+    """Equal or better by thirds of the votes, from the least expert raters to the most."""
+    shown = [row for row in findings.expertise if row.slope][:MOST_PANELS]
+    if not shown:
+        return None
+    drawn: list[str] = []
+    lines: list[tuple[object, ...]] = []
+    for row in shown:
+        dots = [
+            Dot(f"{name}: {100 * mean:.0f} % of known ones", kind_of(findings, row.model), rate)
+            for name, mean, _, rate in row.thirds
+        ]
+        drawn.append(draw_dots(f"{row.model} · {row.panel}"[:40], dots, "percent"))
+        lines += [(row.panel, row.criterion, row.model, name, mean, num, *_values(rate))
+                  for name, mean, num, rate in row.thirds]  # fmt: skip
+    caption = (
+        f"Share of votes that find the answer equal to {findings.teacher}’s or better, by thirds of the votes in the "
+        "order of their raters’ expertise: the share of comparisons with a known answer that they would answer rightly."
+        + (" Some of these raters are simulated." if any(row.simulated for row in shown) else "")
+    )
+    legend = tuple(
+        (glyph(STYLES[kind]), _SIGNS[kind]) for kind in dict.fromkeys(kind_of(findings, r.model) for r in shown)
+    )
+    columns = ("panel", "criterion", "model", "third", "expertise", "num_raters", "value", "low", "high", "n", "method")
+    return _figure(
+        "expertise", "Equal or better, by the raters’ expertise", caption, drawn, legend, _csv(columns, lines)
+    )
 
 
 def _ordered(findings: AuditFindings) -> list[str]:

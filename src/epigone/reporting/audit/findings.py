@@ -151,6 +151,30 @@ class RaterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertiseRow:
+    """Equal or better by the raters' expertise; `slope` is log-odds for ten points more, None where `why` says.
+
+    `thirds` of the votes: name, mean expertise (0-1), raters, rate. `mean` is the share of the `num_known` comparisons
+    with a known answer that were answered rightly, `reliability` how much of the raters' differences in it is no luck.
+    """
+
+    panel: str
+    criterion: str
+    model: str
+    against: str
+    num_raters: int
+    num_known: int
+    num_judgments: int
+    mean: float
+    reliability: float
+    slope: Estimate | None
+    thirds: tuple[tuple[str, float, int, Estimate], ...]
+    word: str
+    why: str
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StudentVerdict:
     """What a student got, in a word and a sentence, and where it stands on every axis."""
 
@@ -200,6 +224,7 @@ class AuditFindings:
     """By model: direct (compared with the teacher) or fitted (through other models, Bradley-Terry)."""
     style_parts: dict[str, dict[str, Estimate]] = field(default_factory=dict[str, dict[str, Estimate]])
     """The parts of the style distance by model."""
+    expertise: tuple[ExpertiseRow, ...] = ()
     missing: dict[str, str] = field(default_factory=dict[str, str])
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

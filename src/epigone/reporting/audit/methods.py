@@ -49,6 +49,13 @@ def _sentences(f: AuditFindings) -> Iterator[str]:
             "three-way split as a tie. Strengths are Bradley-Terry with ties (Davidson 1970) with standard errors "
             "clustered by prompt; style control adds the differences in log words, list, summary, bold and headers."
         )
+    if f.expertise:
+        yield (
+            "Raters' expertise was estimated from comparisons with a known answer (attention checks, and pairs of "
+            "which just one answer is right by a reference), shrunk to the mean of all raters (beta-binomial), and the "
+            "rate of equal or better regressed on it (logistic, bootstrap over raters and prompts); those comparisons count in "
+            "no preference by expertise."
+        )
     if any(m.kind == "capability" for m in f.measured):
         yield (
             "Benchmark scores were imported, not re-run; only scores under equal protocols were compared. Gap "

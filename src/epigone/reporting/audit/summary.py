@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import asdict
 
 from epigone.records import Estimate
-from epigone.reporting.audit.findings import AuditFindings
+from epigone.reporting.audit.findings import AuditFindings, ExpertiseRow
 
 FORMAT = 1
 
@@ -35,6 +35,7 @@ def summary(f: AuditFindings) -> dict[str, object]:
         "capability": by_kind["capability"],
         "preference": {name: _preference(f, name) for name in f.rates},
         "judges": {"main": f.main_panel, "criterion": f.main_criterion, "flags": list(f.flags)},
+        "expertise": [_expertise(row) for row in f.expertise],
         "agreement": [{"who": a.name, "what": a.what} | _plain(a.estimate) for a in f.agreement],
         "contrasts": [_contrast(c) for c in map(asdict, f.contrasts)],
         "verdict": {v.student: {"word": v.word, "sentence": v.sentence, "axes": _axes(asdict(v))} for v in f.verdicts},
@@ -83,6 +84,17 @@ def _preference(f: AuditFindings, model: str) -> dict[str, object]:
 
 def _panel(panel: str, criterion: str) -> str:
     return f"{panel}: {criterion}" if criterion else panel
+
+
+def _expertise(row: ExpertiseRow) -> dict[str, object]:
+    found: dict[str, object] = {
+        "panel": _panel(row.panel, row.criterion), "model": row.model, "against": row.against, "word": row.word,
+        "num_raters": row.num_raters, "num_known": row.num_known, "num_judgments": row.num_judgments,
+        "mean": row.mean, "reliability": row.reliability,
+        "thirds": [{"third": name, "expertise": mean, "num_raters": num} | _plain(rate)
+                   for name, mean, num, rate in row.thirds],
+    }  # fmt: skip
+    return found | ({"slope": _plain(row.slope)} if row.slope else {"why": row.why})
 
 
 def _contrast(row: dict[str, object]) -> dict[str, object]:

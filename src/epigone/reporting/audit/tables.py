@@ -9,7 +9,15 @@ from collections.abc import Iterable, Sequence
 from epigone.metrics.likeness import FIRST_LOOK, OTHER_DEFINITIONS, PARTS, TABLE_2
 from epigone.reporting.audit.cells import ESTIMATE_COLUMNS, cell, grid, plain
 from epigone.reporting.audit.findings import AuditFindings, Contrast
-from epigone.reporting.audit.tables_preference import agreement, controlled, fits, preference, raters, strengths
+from epigone.reporting.audit.tables_preference import (
+    agreement,
+    controlled,
+    expertise,
+    fits,
+    preference,
+    raters,
+    strengths,
+)
 from epigone.reporting.audit.wording import LEVELS, p_value, wording
 from epigone.reporting.tables import MISSING, Cell, Table, comma_separated
 from epigone.reporting.wording import Unit, interval, number
@@ -230,6 +238,7 @@ def all_tables(findings: AuditFindings) -> dict[str, Table]:
     """Every table by id; one without rows is left out, unless its absence must be said."""
     makers = (
         models, table_2, first_look, parts, levels, capability, preference, controlled, strengths, fits, agreement,
+        expertise,
         raters, tests,
     )  # fmt: skip
     built = [make(findings) for make in makers]

@@ -4,6 +4,7 @@ In: AuditFindings. Out: reporting.tables.Table, whose CSV holds the plain number
 Source: Figures 1 and 3 of arXiv 2305.15717 for the axis "equal or better"; the tables are ours.
 """
 
+from epigone.metrics.expertise import THIRDS
 from epigone.reporting.audit.cells import ESTIMATE_COLUMNS, cell, plain
 from epigone.reporting.audit.findings import AuditFindings, DirectPreference
 from epigone.reporting.audit.wording import p_value
@@ -173,6 +174,43 @@ def agreement(findings: AuditFindings) -> Table:
         rows,
         comma_separated(("who", "what", *ESTIMATE_COLUMNS), lines),
     )
+
+
+def expertise(findings: AuditFindings) -> Table:
+    """Equal or better by the raters' expertise."""
+    rows, lines = [], []
+    for e in findings.expertise:
+        asked = f"{e.criterion}; " if e.criterion else ""
+        rated = f"{asked}{plural(e.num_raters, 'rater')}, {e.num_judgments} judgments"
+        known = f"{e.num_known} known ones, reliability {number(e.reliability, 'number')}"
+        by_third = {name: rate for name, _, _, rate in e.thirds}
+        rows.append(
+            (
+                Cell(e.model, f"against {e.against}"),
+                Cell(e.panel, f"{rated}{', simulated' if e.simulated else ''}"),
+                Cell(number(e.mean), known, numeric=True),
+                *(cell(by_third.get(name)) for name in THIRDS),
+                cell(e.slope, "number"),
+                Cell(e.word, e.why),
+            )
+        )
+        start = (e.panel, e.criterion, e.model, e.against, e.num_raters, e.num_known, e.mean, e.reliability)
+        lines.append((*start, "slope", "", *plain(e.slope), e.word, e.why))
+        lines += [(*start, name, at, *plain(rate), "", "") for name, at, _, rate in e.thirds]
+    return Table(
+        "expertise",
+        "Do raters who know better prefer it more or less?",
+        "Equal or better among thirds of the votes, in the order of their raters’ expertise: the share of comparisons "
+        "with a known answer that they would answer rightly, drawn towards the mean of all where few are known. Slope: "
+        "log-odds for ten points more. Comparisons with a known answer are left out of the rates.",
+        ("Model", "Panel", "Known ones right", *(name.capitalize() for name in THIRDS), "Slope", "Preference"),
+        tuple(rows),
+        comma_separated(
+            ("panel", "criterion", "model", "against", "num_raters", "num_known", "mean", "reliability", "what",
+             "expertise", *ESTIMATE_COLUMNS, "word", "why"),
+            lines,
+        ),
+    )  # fmt: skip
 
 
 def raters(findings: AuditFindings) -> Table:
