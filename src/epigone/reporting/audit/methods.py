@@ -53,8 +53,8 @@ def _sentences(f: AuditFindings) -> Iterator[str]:
         yield (
             "Raters' expertise was estimated from comparisons with a known answer (attention checks, and pairs of "
             "which just one answer is right by a reference), shrunk to the mean of all raters (beta-binomial), and the "
-            "rate of equal or better regressed on it (logistic, bootstrap over raters and prompts); those comparisons count in "
-            "no preference by expertise."
+            "rate of equal or better regressed on it (logistic, bootstrap over raters and prompts); those comparisons "
+            "count in no preference by expertise."
         )
     if any(m.kind == "capability" for m in f.measured):
         yield (
