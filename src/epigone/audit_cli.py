@@ -33,9 +33,7 @@ def audit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price; ask nothing.")] = False,
     judgments: Annotated[list[str] | None, typer.Option(help="Recorded verdicts: PATH, or JUDGE=PATH.")] = None,
     scores: Annotated[list[str] | None, typer.Option(help="Recorded benchmark scores: PATH, or MODEL=PATH.")] = None,
-    references: Annotated[
-        str, typer.Option(help="Right answers, JSON lines of prompt_id and reference: which raters know better?")
-    ] = "",
+    references: Annotated[str, typer.Option(help="Right answers, to tell which raters know better (JSON lines).")] = "",
     root: Root = Path("runs"),
     title: Annotated[str, typer.Option(help="Headline of the report.")] = "",
     minimum_coverage: Annotated[
