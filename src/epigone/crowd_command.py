@@ -57,9 +57,8 @@ def run_crowd(wanted: Wanted, out: Path | None, *, dry_run: bool, quiet: bool) -
         for name, text in files.items():
             write_text(out / name, text)
         console.print(f"{', '.join(files)} in {out}", highlight=False, soft_wrap=True)
-    return {"platform": offer.platform, "num_left_out": len(drops), **asdict(cost)} | (
-        {"power": asdict(power)} if power else {}
-    )
+    found: dict[str, object] = {"platform": offer.platform, "num_left_out": len(drops), **asdict(cost)}
+    return found | ({"power": asdict(power)} if power else {})
 
 
 def run_review(

@@ -151,7 +151,7 @@ class _ByRater:
     def slope(self, expertise_of: Array, ridge: float | int, weights: Array | None = None) -> float:
         """For STEP of expertise more."""
         num, each = len(self.counts), np.ones(len(self.place)) if weights is None else weights
-        votes = np.bincount(self.place, weights=each, minlength=num)
+        votes = np.bincount(self.place, weights=each, minlength=num).astype(np.float64)
         wins = np.bincount(self.place, weights=each * self.outcomes, minlength=num)
         columns = np.column_stack([np.ones(num), (expertise_of - expertise_of.mean()) / STEP])
         rates = wins / np.maximum(votes, 1)

@@ -10,7 +10,7 @@ https://doi.org/10.1080/01621459.1967.10482901, for ties in comparisons; the fea
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,8 +185,9 @@ def _fit(x: Array, first: Array, outcome: Array, ridge: float | int) -> tuple[Ar
 
     start = np.append(np.zeros(design.shape[1]), np.log(0.5))
     bounds = [(None, None)] * design.shape[1] + [(np.log(SMALLEST_TIE), None)]
-    options = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    options: Any = {"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-8}
+    solved: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    found: Array = solved.x
     return found[:-2] / spread, float(found[-2]), float(np.exp(found[-1]))
 
 
@@ -216,7 +217,7 @@ def _held_out(
 
 def _by_prompt(values: Array, place: NDArray[np.int64], *, bounded: bool = False) -> Estimate:
     """Mean over votes, resampled by prompts: votes on one prompt are no independent ones."""
-    sums = np.stack([np.bincount(place, weights=values), np.bincount(place).astype(np.float64)], axis=1)
+    sums = np.stack([np.bincount(place, weights=values), np.bincount(place, weights=np.ones_like(values))], axis=1)
     drawn = weighted_sums(item_weights(len(sums)), sums)
     draws = Draws(np.asarray([values.mean()]), drawn[:, :1] / drawn[:, 1:], len(values), bounded=bounded)
     return replace(draws.estimate(), method=f"bootstrap over {len(sums)} prompts")
