@@ -217,7 +217,8 @@ def _held_out(
 
 def _by_prompt(values: Array, place: NDArray[np.int64], *, bounded: bool = False) -> Estimate:
     """Mean over votes, resampled by prompts: votes on one prompt are no independent ones."""
-    sums = np.stack([np.bincount(place, weights=values), np.bincount(place, weights=np.ones_like(values))], axis=1)
+    counted = [np.bincount(place, weights=each) for each in (values, np.ones_like(values))]
+    sums = np.stack(counted, axis=1).astype(np.float64)
     drawn = weighted_sums(item_weights(len(sums)), sums)
     draws = Draws(np.asarray([values.mean()]), drawn[:, :1] / drawn[:, 1:], len(values), bounded=bounded)
     return replace(draws.estimate(), method=f"bootstrap over {len(sums)} prompts")
