@@ -49,6 +49,8 @@ class FaultServer:
     faults: float = 0.0
     kinds: tuple[str, ...] = KINDS
     latency_seconds: float = 0.0
+    at_once: int = 1000
+    """Requests that are worked on at a time; the others wait, and those whose client is gone are worked on too."""
     stall_seconds: float = 5.0
     key: str = ""
     usage: bool = True
@@ -64,6 +66,7 @@ class FaultServer:
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed)
+        self.workers = asyncio.Semaphore(self.at_once)
 
     async def serve(self) -> None:
         server = await asyncio.start_server(self.connection, "127.0.0.1", 0, backlog=1024)
@@ -103,7 +106,8 @@ class FaultServer:
         request_id = headers.get("x-client-request-id", "")
         assert not self.check_ids or request_id not in self.ledger, "an id was used twice"
         self.ledger[request_id] = entry
-        await asyncio.sleep(self.latency_seconds)
+        async with self.workers:
+            await asyncio.sleep(self.latency_seconds)
         said = str(messages[-1]["content"] if isinstance(messages, list) else messages)
         if "[refuse]" in said:  # some servers repeat the whole request in what they complain of
             return await send(writer, 400, json.dumps({"error": f"not for {headers.get('authorization')}"}))

@@ -84,6 +84,10 @@ class Gate:
         self.in_flight += 1
         return self._epoch
 
+    def is_current(self, epoch: int) -> bool:
+        """Whether nothing was refused since a request entered."""
+        return epoch == self._epoch
+
     def leave(self) -> None:
         """Give the place back."""
         self.in_flight -= 1

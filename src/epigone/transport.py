@@ -30,6 +30,8 @@ FOR_ALL = (401, 402, 403, 404, 405)
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 FEW = 10
 """Requests that the server would not have at all, before it answered any, until it is not asked any more."""
+FEW_TIMEOUTS = 2
+"""In a row, which may be chance; one more, and half as many requests are in flight."""
 MOST_ERROR_CHARS = 300
 
 
@@ -176,8 +178,9 @@ class Transport:
                 self._succeeded()
                 return Reply(tried.parsed, time.monotonic() - started, request_id, num_attempts)  # pyright: ignore[reportReturnType]
             (account.lost if tried.may_be_billed else account.free)(request_id)
+            is_news = self.gate.is_current(epoch)
             self._slow_down(tried, epoch)
-            self._watch(tried)
+            self._watch(tried, is_news=is_news)
             num_failures += tried.spends_retry
             if tried.is_final or num_failures > self.patience.num_retries:
                 raise RefusedError(tried.reason, tried.detail)
@@ -266,6 +269,8 @@ class Transport:
         self.gate.succeed()
 
     def _slow_down(self, tried: _Try, epoch: int) -> None:
+        if tried.reason == "timeout" and self._failures_in_a_row >= FEW_TIMEOUTS:
+            self.gate.refuse(epoch, 0.0)  # it has more to do than it can: its queue waits, and no pause shortens it
         if tried.reason != "unreachable" and tried.status not in (429, *NOT_READY):
             return
         wait = retry_after_seconds(tried.headers)
@@ -275,12 +280,15 @@ class Transport:
             )
         self.gate.refuse(epoch, wait)
 
-    def _watch(self, tried: _Try) -> None:
-        """The circuit breaker: says what is down instead of trying every request in vain."""
+    def _watch(self, tried: _Try, *, is_news: bool) -> None:
+        """The circuit breaker: says what is down instead of trying every request in vain.
+
+        Timeouts of requests that were under way when their number was halved say nothing new.
+        """
         if tried.is_final:
             self._num_final += 1
         else:
-            self._failures_in_a_row += tried.status != 429
+            self._failures_in_a_row += tried.status != 429 and (is_news or tried.reason != "timeout")
         last = f"{tried.reason}: {tried.detail}"
         if tried.reason == "unreachable" and self.gate.num_refusals >= self.patience.num_refusals:
             reason = f"{self.base_url} is down, {self.gate.num_refusals} tries in a row failed; the last: {last}"

@@ -97,6 +97,15 @@ def test_every_prompt_once_and_the_ledger_right(tmp_path: Path) -> None:
     survive(300, 0.12, tmp_path)
 
 
+def test_a_server_with_more_to_do_than_it_can_is_asked_less(tmp_path: Path) -> None:
+    """One request at a time, while sixteen are sent at first: most time out, until fewer are in flight."""
+    patience = QUICK | {"concurrency": 128, "read_seconds": 0.25, "num_failures": 20}
+    with running(seed=1, latency_seconds=0.04, at_once=1) as url:
+        stage = collect(url, prompts_file(tmp_path, 60), patience=patience)
+        artifact = Store(tmp_path / "runs").build(stage)
+    assert len(rows(artifact / "records.jsonl")) == 60
+
+
 @pytest.mark.slow
 def test_five_thousand_prompts_once_and_the_ledger_right(tmp_path: Path) -> None:
     survive(5000, 0.2, tmp_path)
