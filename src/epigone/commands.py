@@ -16,6 +16,7 @@ from epigone.executors.ray import Ray
 from epigone.interfaces import Executor, StageSpec
 from epigone.parallel.launch import launch_of
 from epigone.progress_bars import ProgressBars, minutes
+from epigone.schedule import build_part
 from epigone.spec import in_order, read_stage
 from epigone.store import Store, verify
 from epigone.study import Outcome, Study, plan, run
@@ -129,20 +130,8 @@ def run_stage(
     """
     launch, stage = launch_of(), read_stage(spec, verb)
     if not launch.is_alone and getattr(stage, "mesh", ""):
-        return _together(stage, Store(root), is_first=launch.rank == 0)
+        return build_part(Store(root), stage, is_first=launch.rank == 0)
     return build(stage, root, Console(stderr=True, quiet=quiet), num_workers, executor)
-
-
-def _together(stage: StageSpec, store: Store, *, is_first: bool) -> Path:
-    """This process's part in one stage: the first builds the artifact, the others do their share of its work."""
-    missing = [each for each in in_order([stage], store.resolver) if not store.is_done(each)]
-    if others := [store.resolver.id(each) for each in missing if each is not stage and each != stage]:
-        raise SpecError(f"{others[0]} is not there yet: run what the stage is made from in one process, then the stage")
-    if missing and is_first:
-        store.build(stage)
-    elif missing:
-        stage.run(store.path, store.staging(stage))
-    return store.folder(stage)
 
 
 def verify_root(root: Path) -> dict[str, int]:

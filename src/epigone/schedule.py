@@ -11,13 +11,13 @@ import os
 import resource
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from epigone.errors import DiskFullError, EpigoneError
+from epigone.errors import DiskFullError, EpigoneError, SpecError
 from epigone.interfaces import StageSpec
-from epigone.spec import Resolver, inputs_of
+from epigone.spec import Resolver, in_order, inputs_of
 from epigone.store import Store
 
 _SINGLE_THREAD = {
@@ -73,6 +73,19 @@ def build(store: Store, stage: StageSpec) -> tuple[str | None, bool]:
     return None, False
 
 
+def build_part(store: Store, stage: StageSpec, *, is_first: bool) -> Path:
+    """This process's part in a stage that several processes run together: the first builds the artifact, the others do
+    their share of its work. What the stage is made from must be there. Raises SpecError where it is not."""
+    missing = [each for each in in_order([stage], store.resolver) if not store.is_done(each)]
+    if others := [store.resolver.id(each) for each in missing if each is not stage and each != stage]:
+        raise SpecError(f"{others[0]} is not there yet: run what the stage is made from in one process, then the stage")
+    if missing and is_first:
+        store.build(stage)
+    elif missing:
+        stage.run(store.path, store.staging(stage))
+    return store.folder(stage)
+
+
 def peak_bytes() -> int:
     """The most memory that this process has held."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -87,6 +100,8 @@ class Schedule:
     waiting: dict[str, set[str]]
     readers: dict[str, list[StageSpec]]
     length: dict[str, float]
+    places: dict[str, int]
+    """Of each stage in the list: breaks ties, so that the order does not hang on object identity."""
     num_running: int = 0
     ready: list[tuple[float, int, StageSpec]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -105,7 +120,8 @@ class Schedule:
         for stage in reversed(stages):
             key = resolver.id(stage)
             length[key] = stage.effort + max((length[resolver.id(r)] for r in readers[key]), default=0.0)
-        schedule = cls(resolver, waiting, readers, length)
+        places = {resolver.id(stage): place for place, stage in enumerate(reversed(stages))}
+        schedule = cls(resolver, waiting, readers, length, places)
         for stage in stages:
             if not waiting[resolver.id(stage)]:
                 schedule._push(stage)
@@ -119,6 +135,21 @@ class Schedule:
         """The next stage, which counts as running from now on."""
         self.num_running += 1
         return heapq.heappop(self.ready)[2]
+
+    def take_if(self, fits: Callable[[StageSpec], bool]) -> StageSpec | None:
+        """The same of the first ready stage that fits; None where none does."""
+        passed: list[tuple[float, int, StageSpec]] = []
+        found: StageSpec | None = None
+        while self.ready and found is None:
+            entry = heapq.heappop(self.ready)
+            if fits(entry[2]):
+                found = entry[2]
+                self.num_running += 1
+            else:
+                passed.append(entry)
+        for entry in passed:
+            heapq.heappush(self.ready, entry)
+        return found
 
     def finish(self, stage: StageSpec) -> None:
         """The stage is done: those that waited for it alone are ready."""
@@ -145,5 +176,4 @@ class Schedule:
 
     def _push(self, stage: StageSpec) -> None:
         key = self.resolver.id(stage)
-        # the position in `length` breaks ties, so that the order does not hang on object identity
-        heapq.heappush(self.ready, (-self.length[key], list(self.length).index(key), stage))
+        heapq.heappush(self.ready, (-self.length[key], self.places[key], stage))

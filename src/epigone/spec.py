@@ -160,14 +160,15 @@ def canonical_json(value: object) -> str:
 
 def inputs_of(value: object) -> Iterator[StageSpec]:
     """The stages that a spec (or any value in it) reads directly."""
-    for part in _parts(value):
+    for part in parts_of(value):
         if is_stage(part):
             yield part
         else:
             yield from inputs_of(part)
 
 
-def _parts(value: object) -> Iterator[object]:
+def parts_of(value: object) -> Iterator[object]:
+    """What a dataclass, a mapping or a sequence holds directly."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from (getattr(value, f.name) for f in _fields(value))
     elif isinstance(value, Mapping):

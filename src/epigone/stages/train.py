@@ -20,6 +20,7 @@ from epigone.models.compute import DEFAULT, Compute
 from epigone.models.family import Model, random_model
 from epigone.models.params import num_params
 from epigone.models.weights import load_checkpoint, save_checkpoint
+from epigone.needs import mesh_devices
 from epigone.parallel import hosts
 from epigone.parallel.launch import launch_of
 from epigone.parallel.mesh import Mesh, make_mesh
@@ -111,6 +112,11 @@ class Train:
     def effort(self) -> float:
         """Seconds on one core, roughly: bases are the long way."""
         return 35.0 * (self.size.width / 64) if self.size else 5.0
+
+    @property
+    def num_devices(self) -> int:
+        """Those of the mesh; one without a mesh."""
+        return mesh_devices(self.mesh) if self.mesh else 1
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Train and write the checkpoint; returns real token counts, steps and losses.
