@@ -13,7 +13,11 @@ Root = Annotated[Path, typer.Option(help="Folder of all artifacts.")]
 Workers = Annotated[int, typer.Option(help="Worker processes.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 ExecutorName = Annotated[
-    str, typer.Option("--executor", help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local.")
+    str,
+    typer.Option(
+        "--executor",
+        help="Where stages run: local, ray (a running cluster), ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write.",
+    ),
 ]
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from epigone.errors import SpecError
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
+from epigone.executors.slurm import Slurm
 from epigone.interfaces import Executor, StageSpec
 from epigone.parallel.launch import launch_of
 from epigone.progress_bars import ProgressBars, minutes
@@ -50,13 +51,25 @@ def run_some(
 
 
 def executor_of(text: str, root: Path, num_workers: int) -> Executor:
-    """What --executor says: local, ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run)."""
-    name, _, address = text.partition(":")
+    """What --executor says: local; ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run);
+    slurm, or slurm:gpus=8,cpus=16,write (devices and processors of a node; write: submit nothing)."""
+    name, _, rest = text.partition(":")
     if text == "local":
         return Local(str(root), num_workers)
     if name == "ray":
-        return Ray(str(root), address, num_cpus=num_workers)
-    raise SpecError(f"--executor {text}: there is local, ray, ray:HOST:PORT and ray:local")
+        return Ray(str(root), rest, num_cpus=num_workers)
+    if name == "slurm":
+        return _slurm(text, root, [part for part in rest.split(",") if part])
+    raise SpecError(f"--executor {text}: there is local, ray, ray:HOST:PORT, ray:local, slurm and slurm:gpus=8,cpus=16")
+
+
+def _slurm(text: str, root: Path, parts: list[str]) -> Slurm:
+    given = dict(part.partition("=")[::2] for part in parts)
+    numbers = {name: value for name, value in given.items() if name in ("gpus", "cpus") and value.isdecimal()}
+    if len(numbers) + ("write" in parts) < len(parts):
+        raise SpecError(f"--executor {text}: behind slurm: stands gpus=N, cpus=N (of a node) or write, joined by commas")
+    counted = {f"num_{name}": int(value) for name, value in numbers.items()}
+    return Slurm(str(root), writes_only="write" in parts, **counted)
 
 
 def execute(study: Study, root: Path, console: Console, num_workers: int, executor: str = "local") -> Outcome:

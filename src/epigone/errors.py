@@ -4,6 +4,7 @@ EpigoneError            exit code 1: the work failed
 |- SpecError            exit code 2: the specification is wrong; nothing was run
 |- DataError            an input file cannot be read as what it was said to be
 |- ArtifactError        an artifact is missing, half-written, or not what its checksums say
+|- HandedOn             exit code 0: nothing failed, but others go on with it (a batch system)
 |- WorkError            a stage failed while it ran (worker died, too little was covered)
    |- DiskFullError     there is no room for an artifact: nothing else need be tried
 """
@@ -35,3 +36,9 @@ class WorkError(EpigoneError):
 
 class DiskFullError(WorkError):
     """There is no room left: the other stages would fail too, so a study stops."""
+
+
+class HandedOn(EpigoneError):  # noqa: N818 - no error: it ends a command whose work goes on elsewhere
+    """The work was handed on: the message says to whom, and how it goes on."""
+
+    exit_code = 0

@@ -88,7 +88,10 @@ def _checkpoints(value: object) -> Iterator[StageSpec | Artifact | Input]:
 
 
 def _weights(source: StageSpec | Artifact | Input, store: Store) -> int:
-    """Bytes of the weights in a checkpoint; 0 of whatever is none."""
+    """Bytes of the weights in a checkpoint, before it is there those of what it starts from; 0 of whatever is none."""
+    start = getattr(source, "start", None)
+    if start is not None and not (store.folder(cast(StageSpec, source)) / "DONE").exists():
+        return _weights(start, store)
     try:
         path = store.path(source)
         files = [path] if path.is_file() else list(path.glob("*")) if path.is_dir() else []

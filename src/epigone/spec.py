@@ -104,7 +104,11 @@ class Resolver:
         head: dict[str, object] = {"stage": type(spec).__module__.rpartition(".")[2], "version": spec.version}
         return head | {f.name: self._plain(getattr(spec, f.name)) for f in _fields(spec)}
 
-    def _plain(self, value: object) -> Plain:
+    def written(self, spec: StageSpec) -> dict[str, object]:
+        """The spec as a file that `read_stage` takes: inputs by their ids, and also what shapes nothing, budgets say."""
+        return {f.name: self._plain(getattr(spec, f.name), whole=True) for f in dataclasses.fields(spec) if f.init}  # pyright: ignore[reportArgumentType]
+
+    def _plain(self, value: object, *, whole: bool = False) -> Plain:
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, Artifact) or is_stage(value):
@@ -112,13 +116,15 @@ class Resolver:
         if isinstance(value, Input):
             return self._plain_input(value)
         if isinstance(value, Component):
-            return {"folder": value.folder, "name": value.name, "options": self._plain(value.shaping())}
+            options = value.options if whole else value.shaping()
+            return {"folder": value.folder, "name": value.name, "options": self._plain(options, whole=whole)}
         if dataclasses.is_dataclass(value):
-            return {f.name: self._plain(getattr(value, f.name)) for f in _fields(value)}
+            own = dataclasses.fields(value) if whole else _fields(value)
+            return {f.name: self._plain(getattr(value, f.name), whole=whole) for f in own}
         if isinstance(value, Mapping):
-            return {str(k): self._plain(v) for k, v in cast(Mapping[object, object], value).items()}
+            return {str(k): self._plain(v, whole=whole) for k, v in cast(Mapping[object, object], value).items()}
         if isinstance(value, Sequence):
-            return [self._plain(v) for v in cast(Sequence[object], value)]
+            return [self._plain(v, whole=whole) for v in cast(Sequence[object], value)]
         raise SpecError(
             f"a spec cannot hold {value!r} ({type(value).__name__}); use numbers, text, tuples, dataclasses"
         )
@@ -252,9 +258,8 @@ def _build_dataclass(cls: type, entries: dict[str, object], where: str) -> objec
 
 def _build_value(annotation: object, plain: object, where: str) -> object:
     if isinstance(plain, list):
-        args = typing.get_args(annotation)
-        inner: object = args[0] if args else object
-        return tuple(build(inner, v, f"{where}[{i}]") for i, v in enumerate(cast(list[object], plain)))
+        values = cast(list[object], plain)
+        return tuple(build(inner, v, f"{where}[{i}]") for i, (inner, v) in enumerate(zip(_inside(annotation, values), values)))
     allowed = _scalar_types(annotation)
     if allowed and not isinstance(plain, allowed) and not (float in allowed and isinstance(plain, int)):
         wanted = " or ".join(t.__name__ for t in allowed)
@@ -263,6 +268,14 @@ def _build_value(annotation: object, plain: object, where: str) -> object:
     if choices and plain not in choices:
         raise SpecError(f"{where}: {plain!r} is not among {', '.join(map(str, choices))}")
     return plain
+
+
+def _inside(annotation: object, values: list[object]) -> list[object]:
+    """The annotation of each value in a sequence."""
+    args = typing.get_args(annotation)
+    if typing.get_origin(annotation) is tuple and args[1:] != (Ellipsis,) and len(args) == len(values):
+        return list(args)
+    return [args[0] if args else object] * len(values)
 
 
 def _scalar_types(annotation: object) -> tuple[type, ...]:

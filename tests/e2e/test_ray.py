@@ -11,27 +11,33 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from tokenize_cases import byte_tokenizer
+from training_cases import random_blocks
 
 from epigone.commands import executor_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors import ray as executor_module
 from epigone.executors.local import Local
-from epigone.executors.ray import Place, Ray
+from epigone.executors.ray import Ray
 from epigone.interfaces import StageSpec
+from epigone.ray_nodes import Place, _ready
 from epigone.sharding import sharded_search
-from epigone.spec import Component, Input, in_order
+from epigone.spec import Artifact, Component, Input, in_order
 from epigone.stages.curate import Curate
 from epigone.stages.neighbours import Neighbours
 from epigone.stages.search import Search
 from epigone.stages.tokenize import Tokenize
+from epigone.stages.train import Size, Train
 from epigone.store import Store
 from epigone.testbed.tokenizer import build_tokenizer
+from epigone.tokens.packing import save_blocks
+from epigone.training.optimizer import Recipe
 
 LOOPBACK = "127.0.0.1"
 CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
@@ -273,6 +279,58 @@ def test_files_documents_and_queries_give_the_bytes_of_one_machine(address: str,
     assert len(contents(tmp_path / "ray")) > 40
 
 
+def trained(root: Path, mesh: str) -> Train:
+    """A tiny training run over a mesh; its blocks are put into the root."""
+    byte_tokenizer(root / "tokenizer.json")
+    made = root / "blocks" / "made-up--00000000"
+    if not made.exists():
+        save_blocks(random_blocks(), made)
+        (made / "DONE").write_text('{"files": {}}')
+    recipe = Recipe(0.01, 4, num_steps=40)
+    size = Size(16, num_layers=1, head_width=8, max_positions=16)
+    tokenizer = Input(str(root / "tokenizer.json"))
+    return Train(Artifact("blocks/made-up--00000000"), tokenizer, recipe, "model", size=size, mesh=mesh)
+
+
+def losses(root: Path, stage: Train) -> list[float]:
+    lines = (Store(root).path(stage) / "train_log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.mark.slow
+def test_what_takes_two_nodes_runs_as_a_gang(address: str, tmp_path: Path) -> None:
+    """Each node has one device, its processor: two processes of `jax.distributed` have the losses of one."""
+    alone, both = trained(tmp_path, ""), trained(tmp_path, "1,2,1")
+    assert run(Ray(str(tmp_path), address), both, Step("beside")).count(("done", "model")) == 1
+    run(Local(str(tmp_path), 1), alone)
+    assert len(losses(tmp_path, both)) == 40
+    np.testing.assert_allclose(losses(tmp_path, both), losses(tmp_path, alone), rtol=1e-5)
+    with pytest.raises(WorkError, match="no 3 nodes with 1 CPUs"):
+        run(Ray(str(tmp_path), address, wait_seconds=1.0), trained(tmp_path, "1,3,1"))
+
+
+@pytest.mark.slow
+def test_a_gang_that_loses_a_process_starts_again(address: str, tmp_path: Path) -> None:
+    both = trained(tmp_path, "1,2,1")
+    both = replace(both, recipe=replace(both.recipe, num_steps=3000))
+    killed: list[int] = []
+
+    def kill_one() -> bool:
+        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        parts = [int(line.split()[0]) for line in listed.splitlines() if "ray::report_part" in line]
+        if len(parts) == 2 and list(tmp_path.glob(".staging/checkpoints/model--*/*")):
+            os.kill(parts[1], signal.SIGKILL)
+            killed.append(parts[1])
+        return bool(killed)
+
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(run, Ray(str(tmp_path), address), both)
+        wait_for(lambda: kill_one() or outcome.done())
+        events = outcome.result(timeout=300)
+    assert killed and [event for event, _ in events] == ["start", "start", "done"]
+    assert len(losses(tmp_path, both)) == 3000
+
+
 def test_failures_are_named_and_the_rest_goes_on(address: str, tmp_path: Path) -> None:
     ray = Ray(str(tmp_path), address, num_restarts=1)
     broken = [Step(f"broken-{fail}", fail=fail) for fail in ("data", "bug", "die")]
@@ -366,5 +424,5 @@ def test_a_node_must_see_the_same_files(tmp_path: Path) -> None:
     assert Place(str(tmp_path), ".", "mark", version).complaint() == ""
     assert "does not see the root" in Place(str(tmp_path / "other"), ".", "mark", version).complaint()
     assert f"has epigone {version}, here it is 0.0" in Place(str(tmp_path), ".", "mark", "0.0").complaint()
-    failure, _ = executor_module._build(Store(tmp_path), "datasets/other--00000000", Step("one"))
+    failure, _ = _ready(Place(str(tmp_path), ".", "mark", version), "datasets/other--00000000", Step("one"))
     assert failure and "reads other bytes" in failure

@@ -3,25 +3,28 @@
 In: stages. Out: their artifacts under one root folder, the same to the byte as `local` builds, and figures of use.
 **The root, and every file that a stage reads, lie in a folder that all nodes see at the same path** (NFS or the like,
 with locks); stages meet on disk, Ray carries only their specs. No actors: a task is bound to nothing, so one whose node
-or worker is lost simply starts again elsewhere. Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/tasks.html
+or worker is lost simply starts again elsewhere. Ray keeps for each the devices and the memory that it needs
+(docs/decisions/0029); one that takes more devices than a node has runs on several, as a gang. Source: https://docs.ray.io/en/latest/ray-core/fault_tolerance/tasks.html
 """
 
 import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import epigone
 from epigone import discover
 from epigone.errors import SpecError, WorkError
 from epigone.interfaces import StageSpec
-from epigone.schedule import Schedule, build, peak_bytes, single_thread
+from epigone.needs import Needs, Room, hosts_of, needs_of, processors_as_devices
+from epigone.ray_nodes import Gang, Place, Report, complaint, report, report_of_gang
+from epigone.schedule import Schedule, peak_bytes, single_thread
 from epigone.store import Store
 
 OnEvent = Callable[[str, StageSpec], None]
@@ -62,6 +65,7 @@ class Ray:
         with redirect_stdout(sys.stderr), self._connected(ray), _marked(root) as mark:
             place = Place(str(root), os.getcwd(), mark.name, epigone.__version__)
             run = _Run(ray, self, place, Schedule.of(stages), on_event)
+            run.check(stages)
             run.probe()
             try:
                 run.work()
@@ -94,68 +98,6 @@ class Ray:
             ray.shutdown()
 
 
-@dataclass(frozen=True)
-class Place:
-    """What a node must have in common with the machine that hands out the stages."""
-
-    root: str
-    folder: str
-    """The working folder, for paths that are relative."""
-    mark: str
-    """A file under ROOT/.staging that this run made."""
-    version: str
-
-    def complaint(self) -> str:
-        """Why stages cannot run in this process; empty where they can."""
-        if not (Path(self.root) / ".staging" / self.mark).exists():
-            return f"does not see the root {self.root}; it must be a folder that all nodes share, at the same path"
-        if epigone.__version__ != self.version:
-            return f"has epigone {epigone.__version__}, here it is {self.version}; install the same on all nodes"
-        return ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a task says of its stage: why it failed, if nothing else need be tried, where it ran, with what memory."""
-
-    failure: str | None
-    is_final: bool
-    process: tuple[str, int]
-    peak_bytes: int
-
-
-def report(place: Place, key: str, stage: StageSpec) -> Report:
-    """Build a stage in this process, which is a worker of the cluster."""
-    with suppress(OSError):
-        os.chdir(place.folder)
-    failure: str | None = place.complaint() or None
-    is_final = failure is not None  # such a node would fail one stage after the other
-    if failure is None:
-        failure, is_final = _build(_store(place.root), key, stage)
-    node = _node_name()
-    return Report(failure and f"on node {node}: {failure}", is_final, (node, os.getpid()), peak_bytes())
-
-
-def _build(store: Store, key: str, stage: StageSpec) -> tuple[str | None, bool]:
-    with suppress(Exception):  # what cannot be read here is told better by the stage itself
-        if store.resolver.id(stage) != key:
-            return "reads other bytes from the stage's files than this machine does; share them with all nodes", False
-    return build(store, stage)
-
-
-@cache
-def _store(root: str) -> Store:
-    return Store(Path(root))  # kept, so that a file is hashed once a process
-
-
-def _complaint(place: Place) -> str:
-    return place.complaint()
-
-
-def _node_name() -> str:
-    return str(discover.load("ray").util.get_node_ip_address())
-
-
 def _load_ray() -> ModuleType:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -186,9 +128,19 @@ class _Run:
     place: Place
     schedule: Schedule
     on_event: OnEvent
-    running: dict[object, StageSpec] = field(default_factory=dict[object, StageSpec])
+    running: "dict[object, _Task]" = field(default_factory=dict)
     num_lost: dict[str, int] = field(default_factory=dict[str, int])
     peaks: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+
+    def __post_init__(self) -> None:
+        self.store = Store(Path(self.options.root), self.schedule.resolver)
+        self.has_devices = room_of(self._nodes()).num_devices > 0
+
+    def check(self, stages: Sequence[StageSpec]) -> None:
+        """Raises SpecError for a stage whose devices do not fill whole nodes."""
+        nodes = self._nodes()
+        for stage in stages:
+            self._task(stage, nodes)
 
     def probe(self) -> None:
         """Ask a process on every node whether it can run stages. Raises SpecError."""
@@ -196,48 +148,94 @@ class _Run:
         asked = {}
         for node in self._nodes():
             pinned = strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            reference = self._submit(_complaint, self.place, num_cpus=0, scheduling_strategy=pinned)
+            reference = self._submit(complaint, self.place, num_cpus=0, scheduling_strategy=pinned)
             asked[reference] = node["NodeManagerAddress"]
         for reference, name in asked.items():
             try:
-                complaint = self.ray.get(reference, timeout=_PROBE_SECONDS)
+                told = self.ray.get(reference, timeout=_PROBE_SECONDS)
             except (self.ray.exceptions.NodeDiedError, self.ray.exceptions.TaskUnschedulableError):
                 continue  # it is gone
             except self.ray.exceptions.GetTimeoutError:
-                complaint = f"has not answered for {_PROBE_SECONDS} seconds; look at `ray status`"
+                told = f"has not answered for {_PROBE_SECONDS} seconds; look at `ray status`"
             except self.ray.exceptions.RayError as error:
-                complaint = f"cannot run epigone: {error}"
-            if complaint:
-                raise SpecError(f"node {name} {complaint}")
+                told = f"cannot run epigone: {error}"
+            if told:
+                raise SpecError(f"node {name} {told}")
 
     def work(self) -> None:
         """Until every stage is done, failed or left out."""
         last_seen = time.monotonic()
         while self.schedule.is_open():
-            num_places = self._num_places()
-            last_seen = time.monotonic() if num_places else last_seen
+            nodes = self._nodes()
+            last_seen = time.monotonic() if nodes else last_seen
             if time.monotonic() - last_seen > self.options.wait_seconds:
                 self._give_up()
                 return
-            while self.schedule.ready and len(self.running) < num_places:
-                self._hand_out(self.schedule.take())
+            self._hand_out_all(nodes)
             if self.running:
                 done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=1.0)
                 for reference in done:
-                    self._take_back(reference, self.running.pop(reference))
+                    self._take_back(reference, self._forget(reference))
             else:
-                time.sleep(0.5)
+                time.sleep(0.2)
 
     def cancel(self) -> None:
-        """Stop what still runs."""
-        for reference in self.running:
+        """Stop whatever runs."""
+        for reference in list(self.running):
             self.ray.cancel(reference, force=True)
 
-    def _hand_out(self, stage: StageSpec) -> None:
-        key, num_cpus = self.schedule.resolver.id(stage), self.options.num_cpus_per_stage
-        reference = self._submit(report, self.place, key, stage, num_cpus=num_cpus, scheduling_strategy="SPREAD")
-        self.running[reference] = stage
+    def _forget(self, reference: object) -> StageSpec:
+        task = self.running.pop(reference)
+        if task.gang:
+            discover.load("ray.util").remove_placement_group(task.gang.group)
+        return task.stage
+
+    def _hand_out_all(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Every ready stage that the cluster has CPUs, devices and memory for beside those that run."""
+        free = room_of(nodes)
+
+        def fits(stage: StageSpec) -> bool:
+            each = self._task(stage, nodes)
+            num_taken = sum(task.num_hosts for task in self.running.values())
+            has_places = num_taken + each.num_hosts <= self._num_places(nodes)
+            left = free.without([task.needs for task in self.running.values()])
+            return not self.running or (has_places and left.holds(each.needs))
+
+        while nodes and (stage := self.schedule.take_if(fits)):
+            self._hand_out(self._task(stage, nodes))
+
+    def _task(self, stage: StageSpec, nodes: Sequence[Mapping[str, Any]]) -> "_Task":
+        """The stage with what it takes; memory is cut to what the largest node has, or it would never run."""
+        num_gpus = max((int(node["Resources"].get("GPU", 0)) for node in nodes), default=0)
+        most = int(max((node["Resources"].get("memory", 0) for node in nodes), default=0))
+        asked = needs_of(stage, self.store)
+        told = asked.on(num_gpus)
+        name = self.schedule.resolver.id(stage)
+        num_hosts = hosts_of(asked.num_devices, num_gpus or processors_as_devices(), name)
+        return _Task(stage, Needs(told.num_devices, min(asked.memory_bytes, most)), num_hosts)
+
+    def _hand_out(self, task: "_Task") -> None:
+        stage, needs = task.stage, task.needs
+        arguments = (self.place, self.schedule.resolver.id(stage), stage)
+        if task.num_hosts == 1:
+            wanted = {"num_cpus": self.options.num_cpus_per_stage, "memory": needs.memory_bytes}
+            wanted |= {"num_gpus": needs.num_devices, "scheduling_strategy": "SPREAD"}
+            reference = self._submit(report, *arguments, **wanted)
+        else:
+            task.gang = self._gang(task)
+            reference = self._submit(report_of_gang, *arguments, task.gang, num_cpus=0, scheduling_strategy="SPREAD")
+        self.running[reference] = task
         self.on_event("start", stage)
+
+    def _gang(self, task: "_Task") -> Gang:
+        """Nodes for one stage, each with its share of the devices, kept by Ray until they are given back."""
+        num_cpus, num_gpus = self.options.num_cpus_per_stage, task.needs.num_devices // task.num_hosts
+        bundle = {"CPU": num_cpus} | ({"GPU": num_gpus} if num_gpus else {})
+        group = discover.load("ray.util").placement_group([bundle] * task.num_hosts, strategy="STRICT_SPREAD")
+        environment = self._environment() | {"EPIGONE_GANG": uuid.uuid4().hex}  # processes of its own
+        return Gang(
+            group, task.num_hosts, num_cpus, num_gpus, self.options.wait_seconds, tuple(environment.items())
+        )
 
     def _take_back(self, reference: object, stage: StageSpec) -> None:
         errors = self.ray.exceptions
@@ -246,8 +244,11 @@ class _Run:
         except (errors.RayTaskError, errors.RuntimeEnvSetupError, errors.OutOfDiskError) as error:
             self._end(stage, str(error), is_final=isinstance(error, errors.OutOfDiskError))
         except errors.RayError as error:
-            self._restart(stage, error)
+            self._restart(stage, str(error))
         else:
+            if told.is_lost:
+                self._restart(stage, told.failure or "")
+                return
             self.peaks[told.process] = max(told.peak_bytes, self.peaks.get(told.process, 0))
             self._end(stage, told.failure or self._missing(stage), is_final=told.is_final)
 
@@ -258,13 +259,13 @@ class _Run:
             self.schedule.fail(stage, failure, is_final=is_final)
         self.on_event("done" if failure is None else "failed", stage)
 
-    def _restart(self, stage: StageSpec, error: Exception) -> None:
+    def _restart(self, stage: StageSpec, error: str) -> None:
         key = self.schedule.resolver.id(stage)
         self.num_lost[key] = self.num_lost.get(key, 0) + 1
         if self.num_lost[key] <= self.options.num_restarts:
             self.schedule.put_back(stage)
             return
-        told = (str(error).splitlines() or [""])[0]
+        told = (error.splitlines() or [""])[0]
         failure = f"its node or worker process was lost {self.num_lost[key]} times (out of memory?): {told}"
         self._end(stage, f"{failure}; run the command again", is_final=False)
 
@@ -280,26 +281,46 @@ class _Run:
     def _give_up(self) -> None:
         waited = f"no node with {self.options.num_cpus_per_stage} CPUs was left for {self.options.wait_seconds:.0f} s"
         self.cancel()
-        stages = list(self.running.values())
-        self.running.clear()
+        stages = [self._forget(reference) for reference in list(self.running)]
         while self.schedule.ready or stages:
             stage = stages.pop() if stages else self.schedule.take()
             self._end(stage, f"{waited}; start nodes and run the command again", is_final=False)
 
-    def _nodes(self) -> list[dict[str, object]]:
+    def _nodes(self) -> list[dict[str, Any]]:
         """The nodes that can run a stage."""
         wanted = self.options.num_cpus_per_stage
         return [n for n in self.ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= wanted]
 
-    def _num_places(self) -> int:
+    def _num_places(self, nodes: Sequence[Mapping[str, Any]]) -> int:
         """How many stages the cluster can run at a time."""
-        wanted = self.options.num_cpus_per_stage
-        return sum(int(n["Resources"]["CPU"] // wanted) for n in self._nodes())  # pyright: ignore
+        return sum(int(n["Resources"]["CPU"] // self.options.num_cpus_per_stage) for n in nodes)
 
     def _submit(self, function: Callable[..., object], *arguments: object, **options: object) -> object:
+        # restarts are counted here: Ray's own would not say that a stage starts again
+        environment = self._environment()
+        if options.get("num_gpus") == 0 and self.has_devices:
+            environment["JAX_PLATFORMS"] = "cpu"  # what asks for no device takes none
+        task = self.ray.remote(function).options(max_retries=0, runtime_env={"env_vars": environment}, **options)
+        return task.remote(*arguments)
+
+    def _environment(self) -> dict[str, str]:
         environment = single_thread()
         if self.options.address != "local":  # programs compiled for this machine's CPU may not run on another's
             del environment["JAX_COMPILATION_CACHE_DIR"]
-        # restarts are counted here: Ray's own would not say that a stage starts again
-        task = self.ray.remote(function).options(max_retries=0, runtime_env={"env_vars": environment}, **options)
-        return task.remote(*arguments)
+        return environment
+
+
+@dataclass
+class _Task:
+    """A stage that runs, and what it takes."""
+
+    stage: StageSpec
+    needs: Needs
+    num_hosts: int
+    gang: Gang | None = None
+
+
+def room_of(nodes: Sequence[Mapping[str, Any]]) -> Room:
+    """Devices and memory of all nodes together; which node has them is for Ray to find."""
+    memory = int(sum(node["Resources"].get("memory", 0) for node in nodes))
+    return Room(int(sum(node["Resources"].get("GPU", 0) for node in nodes)), memory)

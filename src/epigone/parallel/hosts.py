@@ -24,6 +24,12 @@ def join(launch: Launch) -> None:
         jax.distributed.initialize()  # Slurm, TPU: JAX asks the cluster who is process 0
 
 
+def leave() -> None:
+    """Part from the other processes once all have come to their end; nothing where there are none."""
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
+
+
 def is_first() -> bool:
     """True in the process that writes artifacts."""
     return jax.process_index() == 0
