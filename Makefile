@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help study test test-all check perf
+.PHONY: help study test test-all check perf docs
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -41,6 +41,11 @@ perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/similarity.py
 	$(BIN)/python perf/tokenize_throughput.py
 	$(BIN)/python perf/collect.py
+	$(BIN)/python perf/schedule.py
+
+docs: .venv/.docs ## build the documentation site into site/, links checked
+	$(BIN)/python docs/pages.py build/pages
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
 .venv/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "epigone needs Python 3.11 or newer and '$(PYTHON)' is '$(VERSION)': name another with make PYTHON=python3.11 ..."; exit 1; }
@@ -53,6 +58,6 @@ perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(INSTALL) .
 	@touch $@
 
-.venv/.test .venv/.check .venv/.parity: .venv/.%: .venv/.runtime
+.venv/.test .venv/.check .venv/.docs .venv/.parity: .venv/.%: .venv/.runtime
 	$(INSTALL) '.[$*]'
 	@touch $@

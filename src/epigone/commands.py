@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epigone.errors import SpecError
+from epigone.executors.here import Here
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
 from epigone.executors.slurm import Slurm
@@ -51,16 +52,18 @@ def run_some(
 
 
 def executor_of(text: str, root: Path, num_workers: int) -> Executor:
-    """What --executor says: local; ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run);
+    """What --executor says: local; here (this process); ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run);
     slurm, or slurm:gpus=8,cpus=16,write (devices and processors of a node; write: submit nothing)."""
     name, _, rest = text.partition(":")
     if text == "local":
         return Local(str(root), num_workers)
+    if text == "here":
+        return Here(str(root))
     if name == "ray":
         return Ray(str(root), rest, num_cpus=num_workers)
     if name == "slurm":
         return _slurm(text, root, [part for part in rest.split(",") if part])
-    raise SpecError(f"--executor {text}: there is local, ray, ray:HOST:PORT, ray:local, slurm and slurm:gpus=8,cpus=16")
+    raise SpecError(f"--executor {text}: there is local, here, ray, ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write")
 
 
 def _slurm(text: str, root: Path, parts: list[str]) -> Slurm:

@@ -74,7 +74,8 @@ def script(folder: Path, options: Mapping[str, str], allocation: Allocation, roo
     written = [f"#SBATCH --{name}{f'={value}' if value else ''}" for name, value in options.items()]
     exported = [f"export {name}={shlex.quote(value)}" for name, value in _environment(allocation).items()]
     together = "srun --kill-on-bad-exit=1 " if allocation.num_hosts > 1 else ""
-    run = f'{together}{shlex.quote(sys.executable)} -m epigone run "$verb" "$task.json" --root {shlex.quote(str(root))}'
+    epigone = f"{together}{shlex.quote(sys.executable)} -m epigone"
+    run = f'{epigone} run "$verb" "$task.json" --root {shlex.quote(str(root))} --executor here'
     return "\n".join(
         [
             "#!/usr/bin/env bash",

@@ -106,8 +106,9 @@ class Store:
         summary |= {"wall_seconds": round(time.monotonic() - started, 3), "finished_unix": int(time.time())}
         summary |= {"machine": platform.platform(), "python": platform.python_version(), "num_cpus": os.cpu_count()}
         resolved = self.resolver.resolve(spec)
-        write_json(staging / "spec.json", {"spec": resolved, "epigone": epigone.__version__})
-        write_json(staging / "summary.json", summary)
+        # DONE alone waits for the disk: with the sizes in it, a file that a power cut took is found out and told of
+        write_json(staging / "spec.json", {"spec": resolved, "epigone": epigone.__version__}, waits=False)
+        write_json(staging / "summary.json", summary, waits=False)
         _write_done(staging)
 
     @contextmanager
@@ -177,19 +178,20 @@ def _load_json(path: Path) -> dict[str, object]:
     return cast(dict[str, object], value)
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, *, waits: bool = True) -> None:
     """Indented, sorted JSON, written whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", waits=waits)
 
 
-def write_text(path: Path, text: str | bytes) -> None:
-    """A file that appears whole or not at all."""
+def write_text(path: Path, text: str | bytes, *, waits: bool = True) -> None:
+    """A file that appears whole or not at all; it `waits` until the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as handle:
         handle.write(text.encode() if isinstance(text, str) else text)
         handle.flush()
-        os.fsync(handle.fileno())
+        if waits:
+            os.fsync(handle.fileno())
     partial.rename(path)
 
 

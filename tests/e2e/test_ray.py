@@ -407,7 +407,7 @@ def test_a_cluster_that_cannot_run_a_stage_is_told_of(
 
 
 def test_wrong_options_are_told_of_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SpecError, match="there is local, ray, ray:HOST:PORT and ray:local"):
+    with pytest.raises(SpecError, match="there is local, here, ray, ray:HOST:PORT, ray:local, slurm"):
         executor_of("rya", tmp_path, 2)
     assert executor_of("ray:head:6379", tmp_path, 2) == Ray(str(tmp_path), "head:6379", num_cpus=2)
     with pytest.raises(SpecError, match="HOST:PORT of the head node"):

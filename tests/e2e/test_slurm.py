@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +84,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in files}
 
 
+@pytest.mark.slow
 def test_cells_are_tasks_of_one_array_and_a_lost_one_starts_again(queue: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     first = Step("first")
@@ -115,6 +117,7 @@ def interrupt(event: str, stage: StageSpec) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_scripts_alone(queue: Path, tmp_path: Path) -> None:
     """Nothing is submitted; what is written has Slurm keep to the order, and gives the same artifacts."""
     root = tmp_path / "root"
@@ -127,7 +130,7 @@ def test_scripts_alone(queue: Path, tmp_path: Path) -> None:
         "--dependency=afterany:"
     ] * 2
     while list((queue / "queue").iterdir()):
-        pass
+        time.sleep(0.05)
     assert next(root.glob("steps/last--*/text.txt")).read_text() == "firstcell0firstcell1last"
 
 

@@ -161,7 +161,7 @@ class _Run:
     def _take_back(self) -> bool:
         """Hear what came of tasks; whether anything did."""
         queued = _queue()
-        ended = [key for key, task in self.running.items() if self._has_ended(key, task, queued)]
+        ended = [key for key, task in list(self.running.items()) if self._has_ended(key, task, queued)]
         return bool(ended)
 
     def _has_ended(self, key: str, task: _Task, queued: set[str] | None) -> bool:

@@ -1,17 +1,21 @@
-"""What mkdocs adds to the pages that lie in docs/: those of the repository's root, and the reference.
+"""The pages of the documentation site: those of docs/, those of the repository's root, and the reference.
 
-In: the repository, the command line, the components, the source. Out: pages in memory, and links that lead from one page
-to the other wherever the files of both lie; a file that is no page is copied beside them. mkdocs calls `on_files` and
-`on_page_markdown` (https://www.mkdocs.org/dev-guide/plugins/#events); everything else is plain text in and out.
+    python docs/pages.py build/pages
+
+In: the repository, the command line, the components, the source. Out: a folder of Markdown that any generator of sites
+takes (mkdocs.yml says which): links lead from page to page wherever the files of both lie, and a file that is no page
+is copied beside them.
 """
 
 import ast
 import inspect
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "epigone"
 AT_ROOT = {"README.md": "index.md"} | {name: name for name in ("ARCHITECTURE.md", "GLOSSARY.md", "LOG.md", "CHANGELOG.md")}
 """Pages of the repository's root, by where they stand in the site."""
@@ -36,20 +40,20 @@ FOLDERS = (
 _LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
 
 
-def on_files(files, config):  # noqa: ANN001, ANN201 - mkdocs' own types are no part of the test environment
-    """Adds the pages."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - only where mkdocs runs
-
-    for path, text in generated().items():
-        files.append(File.generated(config, path, content=text))
-    for path in linked_files():
-        files.append(File.generated(config, f"files/{path}", abs_src_path=str(ROOT / path)))
-    return files
-
-
-def on_page_markdown(markdown, page, config, files):  # noqa: ANN001, ANN201
-    """Turns links between files of the repository into links between pages of the site."""
-    return with_links(markdown, page.file.src_uri)
+def main() -> None:
+    """Write all pages into the folder that the command line names, which is emptied first."""
+    out = Path(sys.argv[1])
+    shutil.rmtree(out, ignore_errors=True)
+    documents = {path.relative_to(ROOT / "docs"): path for path in (ROOT / "docs").rglob("*") if path.is_file()}
+    pages = {str(page): path.read_text(encoding="utf-8") for page, path in documents.items() if path.suffix == ".md"}
+    for page, text in (pages | generated()).items():
+        target = out / page
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(with_links(text, page), encoding="utf-8")
+    images = {str(page): path for page, path in documents.items() if path.suffix == ".png"}
+    for name, path in (images | {f"files/{name}": ROOT / name for name in linked_files()}).items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, out / name)
 
 
 def generated() -> dict[str, str]:
@@ -86,7 +90,7 @@ def with_links(markdown: str, page: str) -> str:
             return match[1]
         target = os.path.normpath(source.parent / match[1])
         if not (ROOT / target).exists():
-            return match[1]  # a page of the site alone, or a mistake that mkdocs tells of
+            return match[1]  # a page of the site alone, or a mistake that the generator tells of
         return os.path.relpath(place_of(target), os.path.dirname(page) or ".")
 
     parts = re.split(r"(```.*?```)", markdown, flags=re.DOTALL)
@@ -252,3 +256,6 @@ def _plain(text: str) -> str:
 def _cell(text: str) -> str:
     return _plain(" ".join(text.split())) if "`" in text else re.sub(r"([<|\[\]*])", r"\\\1", " ".join(text.split()))
 
+
+if __name__ == "__main__":
+    main()
