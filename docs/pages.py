@@ -17,7 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "epigone"
-AT_ROOT = {"README.md": "index.md"} | {name: name for name in ("ARCHITECTURE.md", "GLOSSARY.md", "LOG.md", "CHANGELOG.md")}
+AT_ROOT = {"README.md": "index.md"} | {
+    name: name for name in ("ARCHITECTURE.md", "GLOSSARY.md", "LOG.md", "CHANGELOG.md")
+}
 """Pages of the repository's root, by where they stand in the site."""
 DECISIONS = "decisions/index.md"
 FOLDERS = (
@@ -50,8 +52,8 @@ def main() -> None:
         target = out / page
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(with_links(text, page), encoding="utf-8")
-    images = {str(page): path for page, path in documents.items() if path.suffix == ".png"}
-    for name, path in (images | {f"files/{name}": ROOT / name for name in linked_files()}).items():
+    others = {str(page): path for page, path in documents.items() if path.suffix in (".png", ".jsonl")}
+    for name, path in (others | {f"files/{name}": ROOT / name for name in linked_files()}).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / name)
 
@@ -129,14 +131,23 @@ def command_line() -> str:
     group = typer.main.get_command(app)
     lines = ["# Command line", "", "Made from the program itself: `epigone VERB --help` says the same.", ""]
     for name, command in sorted(group.commands.items()):
-        lines += [f"## epigone {name}", "", inspect.cleandoc(command.help or ""), "", "| option | default | |", "|---|---|---|"]
-        lines += [_option(each) for each in command.params if getattr(each, "help", "") or each.param_type_name == "argument"]
+        lines += [
+            f"## epigone {name}",
+            "",
+            inspect.cleandoc(command.help or ""),
+            "",
+            "| option | default | |",
+            "|---|---|---|",
+        ]
+        lines += [
+            _option(each) for each in command.params if getattr(each, "help", "") or each.param_type_name == "argument"
+        ]
         lines.append("")
         lines += _studies() if name == "study" else []
     return "\n".join(lines)
 
 
-def _option(parameter) -> str:  # noqa: ANN001 - a click.Parameter
+def _option(parameter) -> str:
     is_option = parameter.param_type_name == "option"
     names = ", ".join(f"`{name}`" for name in parameter.opts) if is_option else f"`{parameter.name.upper()}`"
     default = "needed" if parameter.required else _default(parameter.default)
@@ -162,7 +173,12 @@ def components() -> str:
     """Every component of every folder, by the name under which it is found, with its options."""
     from epigone import discover  # noqa: PLC0415
 
-    lines = ["# Components", "", "A file in its folder is the registration: its name is the component's, its fields are the options.", ""]
+    lines = [
+        "# Components",
+        "",
+        "A file in its folder is the registration: its name is the component's, its fields are the options.",
+        "",
+    ]
     for folder in FOLDERS:
         lines += [f"## {folder}", ""]
         for name in discover.names(folder):
@@ -177,8 +193,12 @@ def components() -> str:
 
 
 def _component(folder: str, name: str, tree: ast.Module) -> ast.ClassDef | None:
-    """The public dataclass of the file, the one that bears its name where there are several (`discover.component_of`)."""
-    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.decorator_list]
+    """The public dataclass of the file, the one that bears its name where there are several."""
+    found = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.decorator_list
+    ]
     named = [node for node in found if node.name.lower() == name.replace("_", "")] or found
     return named[0] if named else None
 
@@ -204,7 +224,9 @@ def python_pages() -> dict[str, str]:
         body = "\n".join(_module(path) for path in files)
         page = f"reference/python/{entry.stem}.md"
         found[page] = f"# epigone.{entry.stem}\n\n{body}\n"
-        first = ast.get_docstring(ast.parse((entry if entry.is_file() else entry / "__init__.py").read_text(encoding="utf-8")))
+        first = ast.get_docstring(
+            ast.parse((entry if entry.is_file() else entry / "__init__.py").read_text(encoding="utf-8"))
+        )
         lines.append(f"| [{entry.stem}](python/{entry.stem}.md) | {_cell((first or '').split(chr(10) * 2)[0])} |")
     return found | {"reference/python.md": "\n".join([*lines, ""])}
 

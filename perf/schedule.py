@@ -2,10 +2,10 @@
 
     python perf/schedule.py [--cells 500] [--ray]
 
-A cell is a stage that writes one line, so that nearly all of the time is ours: the schedule, the hand-over to a worker,
-and the artifact (spec, counts, checksums, a lock, one rename). The peer is `concurrent.futures` with as many workers that
-write the same line to a file of their own and sync it, or with --ray plain Ray tasks that do. Without artifacts there is
-nothing to resume from, so the peer does less; the difference is what an artifact costs.
+A cell is a stage that writes one line, so that nearly all of the time is ours: the schedule, the hand-over to a
+worker, and the artifact (spec, counts, checksums, a lock, one rename). The peer is `concurrent.futures` with as many
+workers that write the same line to a file of their own and sync it, or with --ray plain Ray tasks that do. Without
+artifacts there is nothing to resume from, so the peer does less; the difference is what an artifact costs.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A queue that stands in for Slurm in tests: sbatch, srun, squeue and scancel as one program that runs scripts for real.
+"""A queue that stands in for Slurm in tests: sbatch, srun and squeue as one program that runs scripts for real.
 
 `install(folder)` puts the four names into FOLDER/bin, for the PATH. A job's tasks run one after the other in a process
 of their own, as many jobs at a time as there are; several nodes are several processes on this machine. A task whose
@@ -7,7 +7,6 @@ script holds the word of FOLDER/lose is killed, once, without a word.
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -54,7 +53,9 @@ def work(script: Path, job: str, before: list[str]) -> None:
         number = entry.name.partition("_")[2]
         told = {"SLURM_ARRAY_TASK_ID": number, "SLURM_JOB_ID": str(os.getpid()), "SLURM_NNODES": nodes}
         with open(output.replace("%a", number), "a") as log:
-            running = subprocess.Popen(["bash", str(script)], env=os.environ | told, stdout=log, stderr=log, start_new_session=True)
+            running = subprocess.Popen(
+                ["bash", str(script)], env=os.environ | told, stdout=log, stderr=log, start_new_session=True
+            )
             lose = HOME / "lose"
             if lose.exists() and lose.read_text() in (script.parent / f"{number}.json").read_text():
                 lose.unlink()
@@ -64,7 +65,6 @@ def work(script: Path, job: str, before: list[str]) -> None:
 
 
 def srun(arguments: list[str]) -> int:
-    command = [each for each in arguments if not each.startswith("--")] if "--" not in arguments else arguments
     command = arguments[next(i for i, each in enumerate(arguments) if not each.startswith("--")) :]
     count = os.environ["SLURM_NNODES"]
     told = {"SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": count, "SLURM_STEP_NUM_TASKS": count}
@@ -89,4 +89,3 @@ if __name__ == "__main__":
         squeue()
     elif name == "work":
         work(Path(rest[0]), rest[1], rest[2:])
-    assert shutil.which("bash")

@@ -16,7 +16,7 @@ ExecutorName = Annotated[
     str,
     typer.Option(
         "--executor",
-        help="Where stages run: local, here (one after the other), ray, ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write.",
+        help="Where stages run: local, here (this process), ray, ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write.",
     ),
 ]
 

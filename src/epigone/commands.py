@@ -52,8 +52,8 @@ def run_some(
 
 
 def executor_of(text: str, root: Path, num_workers: int) -> Executor:
-    """What --executor says: local; here (this process); ray (a running cluster), ray:HOST:PORT, or ray:local (one just for this run);
-    slurm, or slurm:gpus=8,cpus=16,write (devices and processors of a node; write: submit nothing)."""
+    """What --executor says: local; here (this process); ray (a running cluster), ray:HOST:PORT, or ray:local (one just
+    for this run); slurm, or slurm:gpus=8,cpus=16,write (of a node; write: submit nothing). Raises SpecError."""
     name, _, rest = text.partition(":")
     if text == "local":
         return Local(str(root), num_workers)
@@ -63,14 +63,18 @@ def executor_of(text: str, root: Path, num_workers: int) -> Executor:
         return Ray(str(root), rest, num_cpus=num_workers)
     if name == "slurm":
         return _slurm(text, root, [part for part in rest.split(",") if part])
-    raise SpecError(f"--executor {text}: there is local, here, ray, ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write")
+    raise SpecError(
+        f"--executor {text}: there is local, here, ray, ray:HOST:PORT, ray:local, slurm, slurm:gpus=8,write"
+    )
 
 
 def _slurm(text: str, root: Path, parts: list[str]) -> Slurm:
     given = dict(part.partition("=")[::2] for part in parts)
     numbers = {name: value for name, value in given.items() if name in ("gpus", "cpus") and value.isdecimal()}
     if len(numbers) + ("write" in parts) < len(parts):
-        raise SpecError(f"--executor {text}: behind slurm: stands gpus=N, cpus=N (of a node) or write, joined by commas")
+        raise SpecError(
+            f"--executor {text}: behind slurm: stands gpus=N, cpus=N (of a node) or write, joined by commas"
+        )
     counted = {f"num_{name}": int(value) for name, value in numbers.items()}
     return Slurm(str(root), writes_only="write" in parts, **counted)
 

@@ -135,7 +135,9 @@ def processors_as_devices(environment: Mapping[str, str] = os.environ) -> int:
 def memory_here(read: Callable[[str], str] | None = None) -> int:
     """Bytes of main memory that may be used here: what is free, and no more than the container is given."""
     read = read or (lambda path: Path(path).read_text())
-    found = [int(match[1]) * 1024] if (match := re.search(r"MemAvailable:\s+(\d+)", _text(read, "/proc/meminfo"))) else []
+    found = (
+        [int(match[1]) * 1024] if (match := re.search(r"MemAvailable:\s+(\d+)", _text(read, "/proc/meminfo"))) else []
+    )
     limit, used = (_text(read, f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
     if limit.isdecimal() and used.isdecimal():
         cached = re.findall(r"^(?:in)?active_file (\d+)", _text(read, "/sys/fs/cgroup/memory.stat"), re.MULTILINE)

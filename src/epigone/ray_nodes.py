@@ -1,7 +1,7 @@
 """What runs on the nodes of a Ray cluster: one stage in one process, or one stage in a gang, a process a node.
 
-In: a stage's spec and where the root is. Out: its artifact, and a Report for whoever handed it out. A gang's processes
-are joined by `jax.distributed` (`parallel.hosts`): the first builds the artifact, the others do their share of its work.
+In: a stage's spec and where the root is. Out: its artifact, and a Report for whoever handed it out. A gang's
+processes are joined by `jax.distributed` (`parallel.hosts`): the first builds the artifact, the others do their share.
 Source: https://docs.ray.io/en/latest/ray-core/scheduling/placement-group.html.
 """
 
@@ -117,9 +117,7 @@ def _heard(ray: object, parts: Sequence[object]) -> Report:
 
 def _member(ray: object, gang: Gang, rank: int, function: object, *arguments: object) -> object:
     strategies = discover.load("ray.util.scheduling_strategies")
-    pinned = strategies.PlacementGroupSchedulingStrategy(
-        placement_group=gang.group, placement_group_bundle_index=rank
-    )
+    pinned = strategies.PlacementGroupSchedulingStrategy(placement_group=gang.group, placement_group_bundle_index=rank)
     # a process ends with its part: JAX joins others once in the life of a process
     once = {"max_calls": 1} if function is report_part else {"max_calls": 0}
     remote = ray.remote(**once)(function)  # pyright: ignore[reportAttributeAccessIssue]

@@ -105,8 +105,9 @@ class Resolver:
         return head | {f.name: self._plain(getattr(spec, f.name)) for f in _fields(spec)}
 
     def written(self, spec: StageSpec) -> dict[str, object]:
-        """The spec as a file that `read_stage` takes: inputs by their ids, and also what shapes nothing, budgets say."""
-        return {f.name: self._plain(getattr(spec, f.name), whole=True) for f in dataclasses.fields(spec) if f.init}  # pyright: ignore[reportArgumentType]
+        """The spec as a file that `read_stage` takes: inputs by their ids, and what shapes nothing too, such as budgets."""
+        own = dataclasses.fields(spec)  # pyright: ignore[reportArgumentType]
+        return {f.name: self._plain(getattr(spec, f.name), whole=True) for f in own if f.init}
 
     def _plain(self, value: object, *, whole: bool = False) -> Plain:
         if value is None or isinstance(value, bool | int | float | str):
@@ -259,7 +260,9 @@ def _build_dataclass(cls: type, entries: dict[str, object], where: str) -> objec
 def _build_value(annotation: object, plain: object, where: str) -> object:
     if isinstance(plain, list):
         values = cast(list[object], plain)
-        return tuple(build(inner, v, f"{where}[{i}]") for i, (inner, v) in enumerate(zip(_inside(annotation, values), values)))
+        return tuple(
+            build(inner, v, f"{where}[{i}]") for i, (inner, v) in enumerate(zip(_inside(annotation, values), values))
+        )
     allowed = _scalar_types(annotation)
     if allowed and not isinstance(plain, allowed) and not (float in allowed and isinstance(plain, int)):
         wanted = " or ".join(t.__name__ for t in allowed)

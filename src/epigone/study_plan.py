@@ -18,8 +18,9 @@ from epigone.models.family import ModelConfig
 from epigone.models.params import num_params
 from epigone.spec import Artifact, Input, inputs_of
 from epigone.stages.fetch import Fetch
+from epigone.stages.simulate import Simulate
 from epigone.stages.tokenize import Tokenize
-from epigone.stages.train import Train
+from epigone.stages.train import Train, llama_of
 from epigone.study import Study
 from epigone.training import plan as plans
 from epigone.training.devices import Devices
@@ -95,7 +96,9 @@ def planned(
         verb = type(stage).__module__.rpartition(".")[2]
         verbs[verb] = verbs.get(verb, 0) + 1
     known: dict[tuple[ModelConfig, Batch, str], Plan] = {}
-    runs = tuple(_run(stage, devices, prices or {}, mfu, known) for stage in stages if isinstance(stage, Train))
+    sizes = {stage: stage.vocab_size for stage in stages if isinstance(stage, Simulate)}
+    trained = [stage for stage in stages if isinstance(stage, Train)]
+    runs = tuple(_run(stage, devices, prices or {}, mfu, known, vocab_sizes=sizes) for stage in trained)
     return StudyPlan(study.name, verbs, runs, devices)
 
 
@@ -139,8 +142,10 @@ def _run(
     prices: Mapping[str, float],
     mfu: float | None,
     known: dict[tuple[ModelConfig, Batch, str], Plan],
+    *,
+    vocab_sizes: Mapping[Simulate, int],
 ) -> Run:
-    config, blocks = _config(stage), _blocks(stage)
+    config, blocks = _config(stage, vocab_sizes), _blocks(stage)
     num_tokens = _tokens(stage)
     batch = Batch(stage.recipe.batch_size, blocks.length) if blocks else None
     counted = plans.budget(num_tokens, batch, stage.recipe) if num_tokens and batch else None
@@ -157,12 +162,14 @@ def _run(
     return Run(stage.name, config, num_tokens, batch, counted, stage.recipe.learning_rate, on)
 
 
-def _config(stage: Train) -> ModelConfig | None:
+def _config(stage: Train, vocab_sizes: Mapping[Simulate, int]) -> ModelConfig | None:
     """The shape of what is trained: that of the checkpoint at the beginning of the way."""
     start: object = stage
     while isinstance(start, Train):
         if start.size is not None:
-            return None  # its vocabulary is that of a tokenizer which the study makes
+            made = start.tokenizer.of
+            size = vocab_sizes.get(made) if isinstance(made, Simulate) else None
+            return llama_of(start.size, size) if size else None  # else the study makes its tokenizer from data
         start = start.start
     if isinstance(start, Artifact):
         return None

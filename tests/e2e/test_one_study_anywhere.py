@@ -1,4 +1,4 @@
-"""One study, the same bytes wherever its stages run and however often it is killed; a simulated study of the small scale."""
+"""One study, the same bytes wherever its stages run and however often it is killed; the testbed at its small scale."""
 
 import os
 import random

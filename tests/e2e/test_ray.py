@@ -17,8 +17,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from tokenize_cases import byte_tokenizer
-from training_cases import random_blocks
 
 from epigone.commands import executor_of
 from epigone.errors import DataError, SpecError, WorkError
@@ -38,6 +36,8 @@ from epigone.store import Store
 from epigone.testbed.tokenizer import build_tokenizer
 from epigone.tokens.packing import save_blocks
 from epigone.training.optimizer import Recipe
+from tokenize_cases import byte_tokenizer
+from training_cases import random_blocks
 
 LOOPBACK = "127.0.0.1"
 CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them

@@ -1,4 +1,4 @@
-"""Stages on a queue that stands in for Slurm and runs its scripts for real: arrays, failures, lost jobs, several nodes."""
+"""Stages on a queue that stands in for Slurm and runs its scripts: arrays, failures, lost jobs, several nodes."""
 
 import json
 import os
@@ -12,9 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from fake_slurm import install
-from tokenize_cases import byte_tokenizer
-from training_cases import random_blocks
 
 from epigone.commands import executor_of
 from epigone.errors import HandedOn, SpecError, WorkError
@@ -27,6 +24,9 @@ from epigone.store import Store
 from epigone.studies.testbed import testbed as make_testbed
 from epigone.tokens.packing import save_blocks
 from epigone.training.optimizer import Recipe
+from fake_slurm import install
+from tokenize_cases import byte_tokenizer
+from training_cases import random_blocks
 
 CLOCKS = ("summary.json", "raw.jsonl", "DONE")
 
@@ -99,7 +99,7 @@ def test_cells_are_tasks_of_one_array_and_a_lost_one_starts_again(queue: Path, t
 
 def test_a_failure_is_named_the_rest_goes_on_and_the_same_command_too(queue: Path, tmp_path: Path) -> None:
     broken = Step("broken", fail=True)
-    with pytest.raises(WorkError, match=r"steps/broken--\w+: exit code 1: .*ZeroDivisionError"):
+    with pytest.raises(WorkError, match=r"(?s)steps/broken--\w+: exit code 1: .*ZeroDivisionError"):
         run(slurm(tmp_path), Step("reader", (broken,)), broken, Step("one"))
     assert [path.name.partition("--")[0] for path in tmp_path.glob("steps/*")] == ["one"]
 

@@ -27,7 +27,7 @@ def test_wrong_options_are_named(arguments, message):
 
 
 def test_what_a_study_needs_is_said():
-    with pytest.raises(SpecError, match="real_small needs --model, --dialogues"):
+    with pytest.raises(SpecError, match="real_small needs --model;"):
         made("real_small", ["--amounts", "1K"])
     with pytest.raises(SpecError, match="a command of its own: epigone audit"):
         made("audit", [])

@@ -12,6 +12,8 @@ from epigone.errors import SpecError
 from epigone.study_options import made
 from epigone.study_plan import chosen, needed, planned, rows
 from epigone.study_plan_command import run_study_plan
+from epigone.testbed.world import write_world
+from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.devices import DEVICES
 
 STEPS = {"5M": 77, "20M": 306, "80M": 1221, "150M": 2289}
@@ -61,11 +63,32 @@ def test_what_is_not_known_is_not_counted(plan):
     json.dumps(list(rows(plan)))
 
 
-def test_a_world_that_is_made_has_no_shape_yet():
+def test_the_testbed_s_models_have_the_size_that_they_will_have(tmp_path):
+    """Its tokenizer is made by the study, of words that are known beforehand: those that the world's stage writes."""
     found = planned(made("testbed", ["--scale", "small"]), {"cpu-2": DEVICES["cpu-2"]})
-    assert all(run.config is None and run.num_params is None for run in found.runs)
+    write_world(tmp_path, seed=0, num_tokens=1000, broad_tokens=100)
+    vocab_size = Tokenizer.load(tmp_path / "tokenizer.json").vocab_size
+    layer = 4 * 32 * 32 + 3 * 32 * 80 + 2 * 32  # attention, gated units of 80, two norms; embeddings are tied
+    assert {run.num_params for run in found.runs} == {vocab_size * 32 + 3 * layer + 32}
+    assert all(run.on["cpu-2"].plan.fits for run in found.runs)
     replayed = next(run for run in found.runs if run.name == "w32-s0-broad-6k-replay-3k")
     assert replayed.num_tokens == 9000 and replayed.budget.num_steps == 10  # 47 blocks of 192, 5 a step
+
+
+def test_a_study_of_a_model_that_is_not_here_is_planned_by_its_name():
+    found = planned(made("real_small", ["--model", "models/gemma-3-270m.gguf"]), {"24gb": DEVICES["24gb"]})
+    assert [run.name for run in found.runs] == ["gemma-3-270m-30k", "gemma-3-270m-100k"]
+    assert found.runs[0].num_params == 268_098_176  # as published: 170M of embeddings and 100M of layers
+    assert found.runs[0].num_tokens == 30_000 and found.runs[0].on["24gb"].hours > 0
+
+
+def test_a_limit_is_on_every_benchmark():
+    stages = needed([made("testbed", ["--limit", "7"]).report])
+    asked = [dict(stage.benchmark.options) for stage in stages if type(stage).__name__ == "Evaluate"]
+    limits = {options.get("limit") for options in asked if "checker" not in options}
+    assert asked and limits == {7}
+    with pytest.raises(SpecError, match="--limit is a number of items"):
+        made("testbed", ["--limit", "-1"])
 
 
 def test_pythia_along_sizes_and_along_pretraining():

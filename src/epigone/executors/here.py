@@ -1,7 +1,7 @@
 """here: stages in this process, one after the other; what a task of a cluster runs, whose process is its own already.
 
-In: stages. Out: their artifacts, and figures of use. Nothing is isolated: a stage that dies takes the others along. Threads
-are as the environment has them when the process starts (`schedule.single_thread`).
+In: stages. Out: their artifacts, and figures of use. Nothing is isolated: a stage that dies takes the others along.
+Threads are as the environment has them when the process starts (`schedule.single_thread`).
 """
 
 from collections.abc import Callable, Sequence

@@ -159,7 +159,7 @@ class _Worker:
     connection: Connection
     devices: tuple[str, ...] = ()
     stage: StageSpec | None = None
-    needs: Needs = Needs(0, 0)
+    needs: Needs = field(default_factory=Needs)
     peak_bytes: int = 0
 
     @classmethod

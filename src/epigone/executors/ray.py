@@ -233,9 +233,7 @@ class _Run:
         bundle = {"CPU": num_cpus} | ({"GPU": num_gpus} if num_gpus else {})
         group = discover.load("ray.util").placement_group([bundle] * task.num_hosts, strategy="STRICT_SPREAD")
         environment = self._environment() | {"EPIGONE_GANG": uuid.uuid4().hex}  # processes of its own
-        return Gang(
-            group, task.num_hosts, num_cpus, num_gpus, self.options.wait_seconds, tuple(environment.items())
-        )
+        return Gang(group, task.num_hosts, num_cpus, num_gpus, self.options.wait_seconds, tuple(environment.items()))
 
     def _take_back(self, reference: object, stage: StageSpec) -> None:
         errors = self.ray.exceptions

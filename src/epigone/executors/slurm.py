@@ -183,7 +183,9 @@ class _Run:
         self.num_lost[key] = self.num_lost.get(key, 0) + 1
         if self.num_lost[key] > self.options.num_restarts:
             words = _last_words(task.file("log"))
-            told = f"its job vanished {self.num_lost[key]} times (out of memory or time?); `sacct -j {task.job}` says more"
+            told = (
+                f"its job vanished {self.num_lost[key]} times (out of memory or time?); `sacct -j {task.job}` says more"
+            )
             return self._end(key, f"{told}. {words}")
         self.schedule.put_back(self.running.pop(key).stage)
         return True
@@ -219,13 +221,17 @@ class _Run:
         submit = self.root / FOLDER / "submit.sh"
         write_text(submit, _submit_script(jobs))
         return (
-            f"{len(stages)} stages in {len(jobs)} array jobs are written, none is submitted: bash {submit} submits them; "
+            f"{len(stages)} stages in {len(jobs)} array jobs are written, none is submitted: bash {submit} does; "
             "once they have run, the same command without `write` finds what they made and goes on"
         )
 
 
 def _submit_script(jobs: dict[str, tuple[Path, set[str]]]) -> str:
-    lines = ["#!/usr/bin/env bash", "# A task whose inputs failed ends with an error of its own; the rest goes on.", "set -e"]
+    lines = [
+        "#!/usr/bin/env bash",
+        "# A task whose inputs failed ends with an error of its own; the rest goes on.",
+        "set -e",
+    ]
     for name, (folder, needed) in jobs.items():
         after = "".join(f":$job_{each}" for each in sorted(needed))
         dependency = f'"--dependency=afterany{after}" ' if needed else ""
@@ -243,7 +249,9 @@ def _parts(stages: Sequence[StageSpec]) -> Iterator[Sequence[StageSpec]]:
 def _sbatch(script: Path) -> str:
     done = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True)
     if done.returncode:
-        raise WorkError(f"sbatch {script}: {done.stderr.strip()}; what was submitted goes on, the same command waits for it")
+        raise WorkError(
+            f"sbatch {script}: {done.stderr.strip()}; what was submitted goes on, the same command waits for it"
+        )
     return done.stdout.strip().partition(";")[0]  # JOB or JOB;CLUSTER
 
 
@@ -259,5 +267,6 @@ def _last_words(log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:
         return f"it left no log at {log}"
-    told = [line for line in lines if line.startswith("epigone: ")]
-    return "\n".join(told[-1:] or lines[-_LOG_LINES:]) + f" (all of it: {os.fspath(log)})"
+    told = [number for number, line in enumerate(lines) if line.startswith("epigone: ")]
+    words = lines[told[-1] :] if told else lines[-_LOG_LINES:]
+    return "\n".join(words) + f"\n(all of it: {os.fspath(log)})"

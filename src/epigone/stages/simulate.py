@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from epigone.testbed.facts import load_facts
+from epigone.testbed.tokenizer import build_tokenizer
 from epigone.testbed.world import write_world
 
 
@@ -35,6 +37,11 @@ class Simulate:
     def effort(self) -> float:
         """Seconds on one core, roughly."""
         return 3.0
+
+    @property
+    def vocab_size(self) -> int:
+        """Of the world's tokenizer: its words follow from the options alone."""
+        return build_tokenizer(load_facts(self.seed)).get_vocab_size()
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Write the world; returns its counts."""

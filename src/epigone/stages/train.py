@@ -181,7 +181,7 @@ class Train:
 
     def _start(self, inputs: Callable[[object], Path], tokenizer: Tokenizer, mesh: Mesh | None) -> Model:
         if self.size is not None:
-            config = _llama(self.size, tokenizer.vocab_size)
+            config = llama_of(self.size, tokenizer.vocab_size)
             return random_model(config, seed=self.seed)
         return self._with_roles(load_checkpoint(inputs(self.start), mesh), tokenizer)
 
@@ -222,7 +222,8 @@ def _tell(meter: Meter, step: int, total: int, loss: float) -> None:
     tell(step, total, "steps", ", ".join(filter(None, (f"loss {loss:.3f}", meter.note))))
 
 
-def _llama(size: Size, vocab_size: int) -> llama.Config:
+def llama_of(size: Size, vocab_size: int) -> llama.Config:
+    """The config of a model that starts from random weights."""
     return llama.Config(
         vocab_size=vocab_size,
         width=size.width,

@@ -12,8 +12,7 @@ Source: arXiv 2305.15717, section 4 (learning rate and schedule of 4.1; warm-up 
 from collections.abc import Sequence
 from pathlib import Path
 
-from epigone.errors import SpecError
-from epigone.formats import sniff
+from epigone.imitation_data import format_of
 from epigone.interfaces import StageSpec
 from epigone.spec import Component, Input
 from epigone.stages.audit import Audit, Named, RecordedAnswers
@@ -37,11 +36,11 @@ ANSWERED, SCORED = 40, 8
 def real_small(
     *,
     model: str,
-    dialogues: str,
-    teacher: str,
-    questions: str,
-    exemplars: str,
-    text: str,
+    dialogues: str = "data/sharegpt.json",
+    teacher: str = "data/chatgpt.jsonl",
+    questions: str = "data/NQ-open.dev.jsonl",
+    exemplars: str = "data/NQ-open.train.jsonl",
+    text: str = "data/wiki.txt",
     template: str = "special_tokens",
     amounts: Sequence[str] = ("30K", "100K"),
     learning_rate: float = 2e-5,
@@ -50,7 +49,7 @@ def real_small(
     max_tokens: int = 256,
     seed: int = 0,
 ) -> Study:
-    """The study of one model.
+    """The study of one model. Its files need not be there to plan it.
 
     model: the base model: a folder in the published layout, or a .gguf file.
     dialogues: dialogues with the teacher to learn from, in any format that `curate` reads.
@@ -67,9 +66,6 @@ def real_small(
     seed: orders the data.
     """
     grid = _Grid(Path(model), template, length, seed)
-    for path in (model, dialogues, teacher, questions, exemplars, text):
-        if not Path(path).exists():
-            raise SpecError(f"there is no file or folder {path}")
     recorded = ReadAnswers(Input(teacher), "teacher")
     asked = _Asked(recorded, questions, exemplars, text, limit, max_tokens)
     dataset = grid.dataset(dialogues, recorded)
@@ -95,7 +91,7 @@ class _Grid:
 
     def __init__(self, model: Path, template: str, length: int, seed: int) -> None:
         self.model = Input(str(model))
-        self.name = model.stem if model.is_file() else model.name
+        self.name = model.stem if model.is_file() or model.suffix == ".gguf" else model.name
         self.template = Component.of("tokens.templates", template)
         self.length, self.seed = length, seed
 
@@ -110,7 +106,7 @@ class _Grid:
             Component.of("curation", "contamination", paths=Input("records.jsonl", recorded)),
             Component.of("curation", "length", max_characters=3 * self.length),
         )
-        return Curate(Input(dialogues), _format_of(dialogues), filters, name="dialogues")
+        return Curate(Input(dialogues), format_of(dialogues, "sharegpt"), filters, name="dialogues")
 
     def student(self, dataset: Curate, num_tokens: int, learning_rate: float) -> Train:
         """The base fine-tuned on an amount of the dataset; amounts are nested."""
@@ -157,7 +153,7 @@ class _Asked:
                 "benchmarks",
                 "perplexity",
                 path=Input(text),
-                documents=_format_of(text),
+                documents=format_of(text, "plain_text"),
                 what="text",
                 limit=limit,
             ),
@@ -171,7 +167,3 @@ class _Asked:
         """Its score sheets."""
         evaluated = [Evaluate(backend, each, f"{name}-{key}") for key, each in self.benchmarks.items()]
         return [ReadScores(Input(".", stage), name) for stage in evaluated]
-
-
-def _format_of(path: str) -> Component:
-    return Component.of("formats", sniff(Path(path)))

@@ -9,7 +9,7 @@ supported; at the middle width also bases with 1/4 and 1/2 of the pre-training t
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from epigone.errors import SpecError
@@ -73,18 +73,22 @@ SMALL = Scale(
 )
 
 
-def testbed(*, seeds: int = 0, scale: str = "full", fitted_rater: str = "") -> Study:
+def testbed(*, seeds: int = 0, scale: str = "full", limit: int = 0, fitted_rater: str = "") -> Study:
     """The study.
 
     seeds: of every arm; 0 is the middle base at two seeds, the others at one.
     scale: full, or small for a try that measures nothing.
+    limit: items asked of each benchmark (0: all); intervals widen accordingly.
     fitted_rater: a rater beside the simulated ones, fitted to people's votes: llmfao, or a file of epigone fit-rater.
     """
     if scale not in ("full", "small"):
         raise SpecError(f"no scale {scale!r}; there is: full, small")
     if not 0 <= seeds <= 9:
         raise SpecError(f"seeds must be between 1 and 9 (or 0 for the default), not {seeds}")
-    grid = _Grid(Scale() if scale == "full" else SMALL, fitted_rater)
+    if limit < 0:
+        raise SpecError(f"--limit is a number of items, 0 for all, not {limit}")
+    chosen = Scale() if scale == "full" else SMALL
+    grid = _Grid(replace(chosen, limit=limit) if limit else chosen, fitted_rater)
     models = [*grid.references(), *grid.trained(middle_seeds=seeds or 2, other_seeds=seeds or 1)]
     name = f"testbed-{seeds or 'default'}{'-seeds' if seeds else ''}{'' if scale == 'full' else '-small'}"
     name += "-fitted" if fitted_rater else ""
