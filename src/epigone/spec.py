@@ -105,7 +105,7 @@ class Resolver:
         return head | {f.name: self._plain(getattr(spec, f.name)) for f in _fields(spec)}
 
     def written(self, spec: StageSpec) -> dict[str, object]:
-        """The spec as a file that `read_stage` takes: inputs by their ids, and what shapes nothing too, such as budgets."""
+        """The spec as a file that `read_stage` takes: inputs by their ids, and what shapes nothing too (budgets)."""
         own = dataclasses.fields(spec)  # pyright: ignore[reportArgumentType]
         return {f.name: self._plain(getattr(spec, f.name), whole=True) for f in own if f.init}
 
