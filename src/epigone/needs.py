@@ -21,7 +21,7 @@ from epigone.store import Store
 
 WHOLE = -1
 """As many devices as a machine has."""
-PROCESS_BYTES = 3 * 2**29
+WORKER_BYTES = 3 * 2**29
 """Of a process that runs a small stage: a worker of the testbed study held so much (1.5 GiB)."""
 TRAINED, ASKED = 5, 2
 """Bytes of memory for each byte of a checkpoint that is trained (fp32 params, gradients, two moments, one copy while it
@@ -35,7 +35,7 @@ class Needs:
 
     num_devices: int = 0
     """Accelerators; WHOLE: all of a machine. Where a machine has none, its processors do the work."""
-    memory_bytes: int = PROCESS_BYTES
+    memory_bytes: int = WORKER_BYTES
 
     def on(self, num_devices: int) -> "Needs":
         """The same on machines with so many devices each, WHOLE told as a number; 0 devices: processors do it."""
@@ -67,7 +67,7 @@ def needs_of(stage: StageSpec, store: Store) -> Needs:
     asks = any(part.folder == "backends" and part.name == "checkpoint" for part in _components(stage))
     sizes = sum(_weights(each, store) for each in _checkpoints(stage))
     factor = TRAINED if is_training else ASKED
-    return Needs(int(asks) if own is None else own, PROCESS_BYTES + factor * sizes)
+    return Needs(int(asks) if own is None else own, WORKER_BYTES + factor * sizes)
 
 
 def _components(value: object) -> Iterator[Component]:

@@ -91,7 +91,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(one_worker: dict[str, byt
         wanted = min(seen + draw.randrange(3), number * num_artifacts // NUM_KILLS)
         while process.poll() is None and len(list(tmp_path.glob("runs/*/*/DONE"))) < wanted:
             time.sleep(0.02)
-        time.sleep(draw.random())
+        time.sleep(0.4 * draw.random())
         assert process.poll() is None, f"the study ended before kill {number + 1}"
         os.killpg(process.pid, signal.SIGKILL)  # workers too: nobody has time to tidy up
         process.wait()

@@ -14,7 +14,7 @@ import pytest
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors.local import Local
 from epigone.interfaces import StageSpec
-from epigone.needs import PROCESS_BYTES, WHOLE
+from epigone.needs import WORKER_BYTES, WHOLE
 from epigone.spec import in_order
 from epigone.store import Store
 
@@ -127,7 +127,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_as_many_run_as_memory_lasts_for(tmp_path: Path, gate: Path) -> None:
     steps = [Held(f"step{n}", together=2, patience=1) for n in range(3)]
-    tight = Local(str(tmp_path / "tight"), 3, memory_bytes=PROCESS_BYTES + 1)
+    tight = Local(str(tmp_path / "tight"), 3, memory_bytes=WORKER_BYTES + 1)
     assert {most for _, most in held(tmp_path / "tight", tight, *steps).values()} == {1}
     for came in gate.iterdir():
         came.unlink()
@@ -136,7 +136,7 @@ def test_as_many_run_as_memory_lasts_for(tmp_path: Path, gate: Path) -> None:
     for came in gate.iterdir():
         came.unlink()
     steps = [Held(f"step{n}", together=2) for n in range(2)]
-    wide = Local(str(tmp_path / "wide"), 2, memory_bytes=3 * PROCESS_BYTES)
+    wide = Local(str(tmp_path / "wide"), 2, memory_bytes=3 * WORKER_BYTES)
     assert max(most for _, most in held(tmp_path / "wide", wide, *steps).values()) >= 2
 
 

@@ -180,15 +180,20 @@ class _Run:
                 time.sleep(0.2)
 
     def cancel(self) -> None:
-        """Stop whatever runs."""
-        for reference in list(self.running):
+        """Stop whatever runs, and give back the nodes of gangs."""
+        for reference, task in self.running.items():
             self.ray.cancel(reference, force=True)
+            self._give_back(task)
 
     def _forget(self, reference: object) -> StageSpec:
         task = self.running.pop(reference)
+        self._give_back(task)
+        return task.stage
+
+    def _give_back(self, task: "_Task") -> None:
         if task.gang:
             discover.load("ray.util").remove_placement_group(task.gang.group)
-        return task.stage
+            task.gang = None
 
     def _hand_out_all(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Every ready stage that the cluster has CPUs, devices and memory for beside those that run."""
