@@ -69,7 +69,7 @@ def executor_of(text: str, root: Path, num_workers: int) -> Executor:
 
 
 def _slurm(text: str, root: Path, parts: list[str]) -> Slurm:
-    given = dict(part.partition("=")[::2] for part in parts)
+    given = {name: value for name, _, value in (part.partition("=") for part in parts)}
     numbers = {name: value for name, value in given.items() if name in ("gpus", "cpus") and value.isdecimal()}
     if len(numbers) + ("write" in parts) < len(parts):
         raise SpecError(

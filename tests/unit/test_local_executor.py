@@ -14,7 +14,7 @@ import pytest
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors.local import Local
 from epigone.interfaces import StageSpec
-from epigone.needs import WORKER_BYTES, WHOLE
+from epigone.needs import WHOLE, WORKER_BYTES
 from epigone.spec import in_order
 from epigone.store import Store
 
