@@ -286,7 +286,7 @@ def trained(root: Path, mesh: str) -> Train:
     if not made.exists():
         save_blocks(random_blocks(), made)
         (made / "DONE").write_text('{"files": {}}')
-    recipe = Recipe(0.01, 4, num_steps=40)
+    recipe = Recipe(0.01, 4, num_steps=20)
     size = Size(16, num_layers=1, head_width=8, max_positions=16)
     tokenizer = Input(str(root / "tokenizer.json"))
     return Train(Artifact("blocks/made-up--00000000"), tokenizer, recipe, "model", size=size, mesh=mesh)
@@ -303,7 +303,7 @@ def test_what_takes_two_nodes_runs_as_a_gang(address: str, tmp_path: Path) -> No
     alone, both = trained(tmp_path, ""), trained(tmp_path, "1,2,1")
     assert run(Ray(str(tmp_path), address), both, Step("beside")).count(("done", "model")) == 1
     run(Local(str(tmp_path), 1), alone)
-    assert len(losses(tmp_path, both)) == 40
+    assert len(losses(tmp_path, both)) == 20
     np.testing.assert_allclose(losses(tmp_path, both), losses(tmp_path, alone), rtol=1e-5)
     with pytest.raises(WorkError, match="no 3 nodes with 1 CPUs"):
         run(Ray(str(tmp_path), address, wait_seconds=1.0), trained(tmp_path, "1,3,1"))
