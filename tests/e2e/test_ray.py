@@ -299,12 +299,12 @@ def losses(root: Path, stage: Train) -> list[float]:
 
 @pytest.mark.slow
 def test_what_takes_two_nodes_runs_as_a_gang(address: str, tmp_path: Path) -> None:
-    """Each node has one device, its processor: two processes of `jax.distributed` have the losses of one."""
+    """Each node has one device, its processor: two processes of `jax.distributed` have the losses of one, but for the order of sums."""
     alone, both = trained(tmp_path, ""), trained(tmp_path, "1,2,1")
     assert run(Ray(str(tmp_path), address), both, Step("beside")).count(("done", "model")) == 1
     run(Local(str(tmp_path), 1), alone)
     assert len(losses(tmp_path, both)) == 20
-    np.testing.assert_allclose(losses(tmp_path, both), losses(tmp_path, alone), rtol=1e-5)
+    np.testing.assert_allclose(losses(tmp_path, both), losses(tmp_path, alone), rtol=5e-5)
     with pytest.raises(WorkError, match="no 3 nodes with 1 CPUs"):
         run(Ray(str(tmp_path), address, wait_seconds=1.0), trained(tmp_path, "1,3,1"))
 
