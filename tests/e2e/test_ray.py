@@ -299,7 +299,7 @@ def losses(root: Path, stage: Train) -> list[float]:
 
 @pytest.mark.slow
 def test_what_takes_two_nodes_runs_as_a_gang(address: str, tmp_path: Path) -> None:
-    """Each node has one device, its processor: two processes of `jax.distributed` have the losses of one, but for the order of sums."""
+    """Each node has one device, its processor: two processes of `jax.distributed` have the losses of one, nearly."""
     alone, both = trained(tmp_path, ""), trained(tmp_path, "1,2,1")
     assert run(Ray(str(tmp_path), address), both, Step("beside")).count(("done", "model")) == 1
     run(Local(str(tmp_path), 1), alone)
