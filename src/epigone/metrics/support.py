@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from epigone.errors import DataError
@@ -147,16 +148,15 @@ def _odds(x: Array, before: Array, after: Array, seed: int) -> Estimate | None:
     return replace(found, method="logistic regression on items that changed, bootstrap over them")
 
 
-def _members(x: Array, num_bins: int) -> list[Array]:
+def _members(x: Array, num_bins: int) -> list[NDArray[np.bool_]]:
     """Masks of items of like support: quantiles, of which those with the same edge are one."""
     edges = np.unique(np.quantile(x, np.linspace(0, 1, num_bins + 1)[1:-1]))
     place = np.searchsorted(edges, x, side="left")
     return [place == number for number in range(len(edges) + 1) if (place == number).any()]
 
 
-def _bin(x: Array, before: Array, after: Array, members: Array, is_binary: bool) -> Bin:
-    mine = x[members]
-    one, two = before[members], after[members]
+def _bin(x: Array, before: Array, after: Array, members: NDArray[np.bool_], is_binary: bool) -> Bin:
+    one, two, mine = before[members], after[members], x[members]
     least = minimum_difference(len(mine), float((one.mean() + two.mean()) / 2)) if is_binary else None
     return Bin(
         low=float(mine.min()),

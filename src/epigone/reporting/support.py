@@ -66,12 +66,13 @@ class SupportFindings:
         """What must be known to read it."""
         left = f" {self.num_left_out} items that some model has no score of are left out." if self.num_left_out else ""
         return (
-            f"{len(self.items)} items of {self.benchmark}, by {self.metric}; support is the sentence BLEU "
-            f"({self.bleu}) of an item with the most similar of {self.num_examples:,} training examples, searched exactly.{left}",
+            f"{len(self.items)} items of {self.benchmark}, by {self.metric}; support is sentence BLEU ({self.bleu}) "
+            f"of an item with the most similar of {self.num_examples:,} training examples, searched exactly.{left}",
             "Well-supported items may be easier, or harder, for any model: the slope of the base model, which never "
-            "saw the data, shows it. An item that the base has right can only be lost, so that a base that is better "
-            "at well-supported items makes the gain look smaller there: “learnt” and “kept” look at the two kinds apart.",
-            "Similar words are not the same fact: support says that something like it was asked, not that the answer was.",
+            "saw the data, shows it. An item that the base has right can only be lost, so a base that is better at "
+            "well-supported items makes the gain look smaller there: “learnt” and “kept” look at both kinds apart.",
+            "Similar words are not the same fact: support says that something like it was asked, not that the answer "
+            "was there.",
             "One seed a student: intervals are over items, not over training runs.",
         )
 
@@ -108,6 +109,7 @@ def summary(findings: SupportFindings) -> dict[str, object]:
         "num_left_out": findings.num_left_out,
         "num_examples": findings.num_examples,
         "students": {name: asdict(each) for name, each in findings.maps.items()},
+        "sentences": [sentence(name, each) for name, each in findings.maps.items()],
     }
 
 

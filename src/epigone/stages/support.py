@@ -128,8 +128,8 @@ class Support:
         return summary(findings)
 
     def _map(self, items: Sequence[SupportedItem], student: str) -> SupportMap:
-        columns = [[each.support for each in items], [each.base for each in items]]
-        return support_map(*columns, [each.students[student] for each in items], num_bins=self.num_bins)
+        support, base = [each.support for each in items], [each.base for each in items]
+        return support_map(support, base, [each.students[student] for each in items], num_bins=self.num_bins)
 
     def _asked(self, scores: Sequence[Score], inputs: Callable[[object], Path]) -> dict[str, str]:
         """What each item asks. Raises DataError where neither benchmark nor prompts tell."""

@@ -136,7 +136,8 @@ def _accepted(path: Path, aligned: Aligned) -> Sequence[tuple[str, ...]]:
     found: list[tuple[str, ...]] = [()] * len(aligned.prompt_ids)
     for number, row in read_array_or_rows(path):
         right = row.get("answers", row.get("answer", row.get("reference")))
-        texts = tuple(text for text in ([right] if isinstance(right, str) else right or []) if isinstance(text, str))
+        several = right if isinstance(right, list) else [right]
+        texts = tuple(text for text in several if isinstance(text, str) and text.strip())
         if not texts:
             raise DataError(f"{path}: row {number} needs `answer`, a text or a list of texts; it has {sorted(row)}")
         asked = next((row[name] for name in ("question", "prompt", "instruction", "text") if name in row), None)
