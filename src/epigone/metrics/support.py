@@ -95,8 +95,8 @@ def support_map(
             slopes[name] = _slope(x, y, used, seed)
     rank = None
     if np.ptp(x) > 1e-12 and np.ptp(gain) > 1e-12:
-        columns = [rankdata(values)[:, None] for values in (x, gain)]
-        rank = correlations(*columns, np.ones((len(x), 1)), seed=seed).estimate()
+        ranks, ranked = rankdata(x)[:, None], rankdata(gain)[:, None]
+        rank = correlations(ranks, ranked, np.ones((len(x), 1)), seed=seed).estimate()
     else:
         why["rank"] = "support or gain is the same of all items"
     odds = _odds(x, before, after, seed) if is_binary else None
