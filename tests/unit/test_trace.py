@@ -77,7 +77,8 @@ def test_nothing_is_said_without_independent_models(found: Evidence) -> None:
     only = [one for one in known("coral-2") if one.imitates]
     for some in ([], only):
         suspects, _ = trace(found, some, ["coral-2"])
-        assert suspects[0].best == "coral" and suspects[0].p_named == 1 and suspects[0].verdict(0.9) == CANNOT_TELL
+        assert suspects[0].best == "coral" and suspects[0].p_named == 1
+        assert suspects[0].verdict(0.9) not in TEACHERS and suspects[0].verdict(0.1) == CANNOT_TELL
 
 
 def test_a_held_out_family_has_no_part_in_its_own_trace(found: Evidence) -> None:
@@ -141,7 +142,7 @@ def test_naming_refusals_and_errors_are_counted_by_rule() -> None:
     found = evidence(prints, ("first", "second"), accepted).values
     naming, refusals, errors = (found[name][2] for name in ("naming", "refusals", "errors"))
     assert naming[:, 0].tolist() == [1, -1] and naming[:, 2].tolist() == [0, 0] and np.isnan(naming[:, 5]).all()
-    assert refusals[0, 1] > 0.9 > refusals[1, 1] and np.isnan(refusals[:, 2]).all()
+    assert refusals[0, 1] > 2 * refusals[1, 1] and np.isnan(refusals[:, 2]).all()
     assert errors[0].tolist()[2:5:2] == [1.0, 0.0] and np.isnan(
         errors[0][3]
     )  # the same wrong city; right where it errs
