@@ -101,7 +101,8 @@ def scores(folder: Path, values: list[float], questions: list[str], protocol: st
 @pytest.fixture
 def given(tmp_path: Path) -> Wanted:
     words = np.random.default_rng(3).permutation(120).reshape(30, 4)
-    questions = [f"what is the colour of w{a} and w{b} in w{c} {HOSTILE if a == 7 else d}" for a, b, c, d in words]
+    rest = [f"what is the colour of w{a} and w{b} in w{c}" for a, b, c, _ in words]
+    questions = [f"{text} {HOSTILE if k == 0 else f'w{words[k][3]}'}" for k, text in enumerate(rest)]
     taught = [*questions[:10], *(q.replace("colour", "size") for q in questions[10:20])]
     rows = [
         Conversation(f"c{k}", (Message("user", "hello there"), Message("assistant", "so"), Message("user", text)))
