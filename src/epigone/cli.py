@@ -23,6 +23,7 @@ from epigone import (
     prompts_cli,
     rate_cli,
     serve_cli,
+    trace_cli,
     train_cli,
 )
 from epigone.cli_options import ExecutorName, Json, Root, Workers, told
@@ -352,6 +353,8 @@ serve = app.command()(serve_cli.serve)
 chat = app.command()(serve_cli.chat)
 rate = app.command()(rate_cli.rate)
 crowd = app.command()(rate_cli.crowd)
+trace = app.command()(trace_cli.trace)
+support = app.command()(trace_cli.support)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
@@ -363,7 +366,9 @@ SEVERAL = {
     "plan": ("--devices", "--tokens"),
     "mix": ("--amounts", "--weight"),
     "prompts": ("--evaluation",),
+    "support": ("--scores",),
     "tokenize": ("--amounts",),
+    "trace": ("--teacher", "--unrelated", "--known"),
 }
 """Options by verb that take several values, also behind one another, as a shell's * gives them."""
 

@@ -32,6 +32,7 @@ from epigone.stages.generate import Generate
 from epigone.stages.read_answers import ReadAnswers
 from epigone.stages.read_judgments import ReadJudgments
 from epigone.stages.read_scores import ReadScores
+from epigone.stages.support import ScoredModel, Support
 from epigone.stages.tokenize import Tokenize
 from epigone.stages.train import Train
 from epigone.tokens.amounts import amount
@@ -41,6 +42,8 @@ LONG_BLOCKS = ("same_tokens", "same_batch")
 """What a model with fewer positions than a block has tokens does: blocks of its positions, and as many of them as make
 up the tokens of a step; or as many as the others have, which makes its steps smaller."""
 PACKINGS = ("chop", "documents")
+SUPPORTED = ("mmlu", "nq", "humaneval")
+"""Benchmarks, in their own form, whose items are set against the training data."""
 ANSWERED, SCORED = 32, 8
 """Rows that are computed at once: answers, and where likelihoods are asked for."""
 
@@ -250,7 +253,32 @@ class Asked:
             models.append(RecordedAnswers(role, answers, name, may_repeat=True))
             scores += self._scores(self._backend(base, source, SCORED), name, in_chat=False)
             judgments += self._judged(answers, name)
-        return Audit(title, f"audit-{base.name}", tuple(models), tuple(judgments), tuple(scores))
+        supports = tuple(self._supports(base, students))
+        name = f"audit-{base.name}"
+        return Audit(title, name, tuple(models), tuple(judgments), tuple(scores), supports=supports)
+
+    def _supports(self, base: Base, students: Sequence[Train]) -> Iterator[Support]:
+        """For each dataset and benchmark: where the students that learnt from it gained."""
+        for dataset in dict.fromkeys(
+            student.blocks.source for student in students if isinstance(student.blocks, Tokenize)
+        ):
+            if isinstance(dataset, Input):
+                continue  # plain documents ask nothing
+            taught = [s for s in students if isinstance(s.blocks, Tokenize) and s.blocks.source is dataset]
+            for key, benchmark in self.material.benchmarks().items():
+                if key in SUPPORTED:
+                    yield Support(
+                        dataset,
+                        self._scored(base, base.source, base.name, key, benchmark),
+                        tuple(self._scored(base, each, each.name, key, benchmark) for each in taught),
+                        items=benchmark,
+                        name=f"{base.name}-{getattr(dataset, 'name', 'data')}-{key}",
+                        title=f"{base.name}: where did it help on {key}?",
+                    )
+
+    def _scored(self, base: Base, source: StageSpec | Input, name: str, key: str, benchmark: Component) -> ScoredModel:
+        stage = Evaluate(self._backend(base, source, SCORED), benchmark, f"{name}-{key}", limit=self.material.limit)
+        return ScoredModel(name, ReadScores(Input(".", stage), name))
 
     def _backend(self, base: Base, source: StageSpec | Input, batch_size: int = ANSWERED) -> Component:
         return Component.of("backends", "checkpoint", path=source, template=base.template, batch_size=batch_size)

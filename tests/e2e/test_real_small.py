@@ -75,6 +75,8 @@ def test_a_study_of_a_model_from_elsewhere(options):
     )
     assert after["value"] < before["value"]  # random weights learn letters, at least
     page = (folder / "report.html").read_text()
+    (support,) = (folder / "support").glob("*/report.html")
+    assert f'href="support/{support.parent.name}/report.html"' in page and "4 items, " in page
     assert "etter than the base on" in page and "perplexity-text/bits_per_byte" in page
     again = run(options)
     assert again["num_run"] == 0 and again["report"] == found["report"]

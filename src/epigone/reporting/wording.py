@@ -71,6 +71,8 @@ METRICS: dict[str, Metric] = {
     "teacher_errors_repeated": Metric("Teacher’s errors repeated", title="Teacher’s own wrong facts repeated"),
     "win_or_tie": Metric("Equal to the teacher or better"),
     "top_1_bleu": Metric("BLEU with the most similar other query", title="Top-1 BLEU of queries"),
+    "support_gain": Metric("Gain over the base model", title="Student minus base"),
+    "support_level": Metric("Score", title="Base and students"),
     "imitation_ratio": Metric("Imitation : pre-training tokens", "ratio"),
 }
 

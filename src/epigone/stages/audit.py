@@ -5,6 +5,7 @@ audit.json, methods.md, figures/, tables/. Holds derived figures only; the same 
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from epigone.records import ArmRole, Generation, Judgment, ScoreSheet
 from epigone.reporting.audit.alignment import RecordedModel
 from epigone.reporting.audit.analysis import Recorded, build_audit
 from epigone.reporting.audit.document import render
+from epigone.reporting.audit.findings import Supported
 from epigone.rows import read_rows
 from epigone.spec import Artifact, Input, Resolver
 from epigone.store import read_records, read_summary, write_json, write_text
@@ -66,6 +68,8 @@ class Audit:
     """Right answers where they are known: JSON lines of prompt_id and reference; raters' expertise is read off them."""
     minimum_coverage: float = 0.8
     """Share (0-1) of the teacher's prompts that every model must have answered; below it the stage fails."""
+    supports: tuple[StageSpec | Artifact, ...] = ()
+    """Support maps of the students' data, whose pages are shown beside the audit's."""
 
     kind: ClassVar[str] = "studies"
     version: ClassVar[int] = 2
@@ -95,6 +99,7 @@ class Audit:
         findings = build_audit(
             recorded, title=self.title, study_id=Resolver().id(self), minimum_coverage=self.minimum_coverage
         )
+        findings = replace(findings, supports=tuple(_beside(inputs(each), out) for each in self.supports))
         for name, content in render(findings).items():
             write_text(out / name, content)
         write_json(out / "findings.json", json.loads(json.dumps(asdict(findings), allow_nan=False)))
@@ -115,6 +120,19 @@ def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]
         num_dropped = int(str(read_summary(folder).get("num_dropped", 0)))
         rows.append(RecordedModel(name, model.role, generations, num_dropped, model.may_repeat))
     return _second_named(tuple(rows))
+
+
+def _beside(folder: Path, out: Path) -> Supported:
+    """A support map's page and files, copied beside the audit's, and what it says."""
+    place = f"support/{folder.name}"
+    shutil.rmtree(out / place, ignore_errors=True)
+    kept_out = shutil.ignore_patterns("DONE", "*.json", "*.jsonl")
+    shutil.copytree(folder, out / place, ignore=kept_out)
+    told = json.loads((folder / "support.json").read_text(encoding="utf-8"))
+    title = (
+        f"{told['benchmark']}, {told['metric']}: {told['num_items']} items, {told['num_examples']} training examples"
+    )
+    return Supported(f"{place}/report.html", title, tuple(told["sentences"]))
 
 
 def _without_repeated(

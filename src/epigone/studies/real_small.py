@@ -21,6 +21,7 @@ from epigone.stages.evaluate import Evaluate
 from epigone.stages.generate import Generate
 from epigone.stages.read_answers import ReadAnswers
 from epigone.stages.read_scores import ReadScores
+from epigone.stages.support import ScoredModel, Support
 from epigone.stages.tokenize import Tokenize
 from epigone.stages.train import Train
 from epigone.study import Study
@@ -82,8 +83,27 @@ def real_small(
         name=f"real-small-{grid.name}",
         models=tuple(models),
         scores=tuple(scores),
+        supports=(_support(grid, asked, dataset, students),),
     )
     return Study(audit.name, audit)
+
+
+def _support(grid: "_Grid", asked: "_Asked", dataset: Curate, students: Sequence[Train]) -> Support:
+    """Where the students gained on the questions, by how near the dialogues come to them."""
+
+    def scored(name: str, source: StageSpec | Input) -> ScoredModel:
+        stage = Evaluate(grid.backend(source, SCORED), asked.benchmarks["nq"], f"{name}-nq")
+        return ScoredModel(name, ReadScores(Input(".", stage), name))
+
+    base = scored(f"{grid.name}-base", grid.model)
+    return Support(
+        dataset,
+        base,
+        tuple(scored(s.name, s) for s in students),
+        items=asked.benchmarks["nq"],
+        name=f"{grid.name}-dialogues-nq",
+        title=f"{grid.name}: where did the dialogues help?",
+    )
 
 
 class _Grid:

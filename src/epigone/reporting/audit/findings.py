@@ -195,6 +195,15 @@ class SideBySide:
 
 
 @dataclass(frozen=True, slots=True)
+class Supported:
+    """What a support map says: where its page lies beside the audit's, its headline, a sentence a student."""
+
+    page: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditFindings:
     """Everything that an audit found, and what it could not find out (`missing`, by what is missing)."""
 
@@ -229,6 +238,8 @@ class AuditFindings:
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     methods: str = ""
+    supports: tuple[Supported, ...] = ()
+    """Support maps of the students' data on benchmarks, where a study made them."""
 
     @property
     def students(self) -> tuple[str, ...]:
