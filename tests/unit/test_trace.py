@@ -214,7 +214,7 @@ def test_mistakes_are_told(roster: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="'delta', which is no candidate"):
         stage_of(Wanted(models=str(roster), known=[f"delta:{suspect}"]))
     with pytest.raises(SpecError, match="between 0 and 1"):
-        stage_of(Wanted(models=str(roster), false_positive_rate=5))
+        stage_of(Wanted(models=str(roster), false_positive_rate=5.0))
     (tmp_path / "bad.jsonl").write_text('{"path": "s.json", "role": "suspekt"}\n')
     with pytest.raises(DataError, match="row 1 needs a path and a role"):
         stage_of(Wanted(models=str(tmp_path / "bad.jsonl")))

@@ -13,7 +13,7 @@ from epigone.metrics.attribution import CANNOT_TELL, NONE, Traced
 from epigone.metrics.intervals import estimate, minimum_difference
 from epigone.records import Estimate
 from epigone.reporting.document import table_files, template
-from epigone.reporting.dots import Dot, draw_dots
+from epigone.reporting.dots import Dot, draw_dots, short
 from epigone.reporting.figures import Figure, Row, own_ids, sheet
 from epigone.reporting.panels import WIDTH
 from epigone.reporting.tables import MISSING, Cell, Table, comma_separated
@@ -318,7 +318,7 @@ def _figure(findings: TraceFindings) -> Figure:
     panels, lines = [], []
     for number_, one in enumerate(findings.suspects, start=1):
         dots = [Dot(n, "other" if n == NONE else "student", e) for n, e in one.probabilities.items()]
-        panels.append(own_ids(draw_dots(one.name, dots, "percent"), f"suspects-{number_}-"))
+        panels.append(own_ids(draw_dots(short(one.name), dots, "percent"), f"suspects-{number_}-"))
         lines += [(one.name, n, *_plain(e)) for n, e in one.probabilities.items()]
     rows = [tuple(panels[at : at + 3]) for at in range(0, len(panels), 3)]
     signs = ((glyph(STYLES["student"]), "candidate"), (glyph(STYLES["other"]), "none of them"))
