@@ -40,10 +40,13 @@ def single_thread() -> dict[str, str]:
 
 
 def keep_freed_memory() -> None:
-    """The same for the memory of a process that runs already; nothing where its C library has no such setting."""
+    """The same for a process that runs already and has the machine to itself: what it once needed it keeps.
+
+    Does nothing where its C library has no such setting.
+    """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in ((-8, 2), (-3, 1_000_000_000), (-1, 256_000_000)):  # as malloc.h numbers them
+        for parameter, value in ((-8, 2), (-3, 1_000_000_000), (-1, 2_000_000_000)):  # as malloc.h numbers them
             mallopt(parameter, value)
 
 
