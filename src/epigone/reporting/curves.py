@@ -13,8 +13,9 @@ from epigone.metrics.likeness import TABLE_2
 from epigone.records import Estimate
 from epigone.reporting.audit.cells import ESTIMATE_COLUMNS, cell, plain
 from epigone.reporting.audit.wording import TONE, wording
-from epigone.reporting.document import table_files, template
+from epigone.reporting.document import figure_files, table_files
 from epigone.reporting.figures import Figure, build
+from epigone.reporting.page import template
 from epigone.reporting.panels import Panel, Point, Series
 from epigone.reporting.series import AMOUNT_LABEL
 from epigone.reporting.tables import Cell, Table, comma_separated
@@ -99,10 +100,7 @@ def render(grid: Grid) -> dict[str, bytes | str]:
     drawn, tabled = figures(grid), [verdicts(grid), table_1(grid), table_2(grid), everything(grid)]
     html = template("grid.html.j2").render(findings=grid, figures=drawn, tables=tabled, missing=missing(grid))
     files: dict[str, bytes | str] = {"report.html": html}
-    for figure in drawn:
-        files[f"figures/{figure.id}.svg"] = figure.svg
-        files[f"figures/{figure.id}.csv"] = figure.csv
-    return files | table_files(tabled)
+    return files | figure_files(drawn) | table_files(tabled)
 
 
 def figures(grid: Grid) -> list[Figure]:

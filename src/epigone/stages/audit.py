@@ -86,16 +86,7 @@ class Audit:
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Find, and draw. Raises SpecError where roles are wrong, WorkError where too few prompts match."""
-        models, repeated = _without_repeated(self.models, _models(self.models, inputs))
-        recorded = Recorded(
-            models=models,
-            judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
-            sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
-            others=tuple(_others(self.models, inputs)),
-            checks=dict(pair for named in self.judgments for pair in _checks(named, inputs)),
-            references=references_in(inputs(self.references)) if self.references else {},
-            not_measured=repeated,
-        )
+        recorded = self.read(inputs)
         findings = build_audit(
             recorded, title=self.title, study_id=Resolver().id(self), minimum_coverage=self.minimum_coverage
         )
@@ -109,6 +100,19 @@ class Audit:
             "num_judgments": len(recorded.judgments),
             "num_score_sheets": len(recorded.sheets),
         }
+
+    def read(self, inputs: Callable[[object], Path]) -> Recorded:
+        """Everything that was recorded."""
+        models, repeated = _without_repeated(self.models, _models(self.models, inputs))
+        return Recorded(
+            models=models,
+            judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
+            sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
+            others=tuple(_others(self.models, inputs)),
+            checks=dict(pair for named in self.judgments for pair in _checks(named, inputs)),
+            references=references_in(inputs(self.references)) if self.references else {},
+            not_measured=repeated,
+        )
 
 
 def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]) -> tuple[RecordedModel, ...]:

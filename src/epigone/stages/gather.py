@@ -15,6 +15,7 @@ from typing import ClassVar
 from epigone.errors import SpecError
 from epigone.interfaces import StageSpec
 from epigone.reporting.curves import Family, Grid, Spot, render
+from epigone.reporting.pictures import with_pictures
 from epigone.spec import Artifact, Resolver
 from epigone.store import write_text
 
@@ -59,7 +60,7 @@ class Gather:
     """What a reader must know about this study."""
 
     kind: ClassVar[str] = "studies"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         names = [family.base for family in self.families]
@@ -80,7 +81,7 @@ class Gather:
         """Read the audits and draw."""
         families = tuple(_read(family, inputs(family.audit)) for family in self.families)
         grid = Grid(self.title, Resolver().id(self), families, self.notes)
-        for name, content in render(grid).items():
+        for name, content in with_pictures(render(grid)):
             write_text(out / name, content)
         for family in self.families:
             copied = out / "audits" / family.base

@@ -14,8 +14,9 @@ from epigone.reporting.audit.findings import AuditFindings, StudentVerdict
 from epigone.reporting.audit.summary import summary
 from epigone.reporting.audit.tables import all_tables
 from epigone.reporting.audit.wording import wording
-from epigone.reporting.document import PaperItem, table_files, template
+from epigone.reporting.document import PaperItem, figure_files, table_files
 from epigone.reporting.headline import Axis, Headline, Line, Measured
+from epigone.reporting.page import template
 from epigone.reporting.wording import chip, interval, number
 
 LONGEST_ANSWER = 2400
@@ -48,10 +49,7 @@ def render(findings: AuditFindings) -> dict[str, bytes | str]:
     )
     files: dict[str, bytes | str] = {"report.html": html, "methods.md": findings.methods + "\n"}
     files["audit.json"] = json.dumps(summary(findings), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for figure in figures.values():
-        files[f"figures/{figure.id}.svg"] = figure.svg
-        files[f"figures/{figure.id}.csv"] = figure.csv
-    return files | table_files(tables.values())
+    return files | figure_files(figures.values()) | table_files(tables.values())
 
 
 def headline(findings: AuditFindings) -> Headline:

@@ -44,6 +44,8 @@ class Standing:
     protocol: str
     draws: Mapping[str, Draws]
     items: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    asked: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By model, a digest of its items and their prompts, and of all items that are lined up."""
     floor: Draws | None = None
     primary: bool = True
     less_is_better: bool = False
@@ -174,6 +176,7 @@ def _standing(name: str, sheets: Sequence[tuple[str, ScoreSheet]], *, primary: b
     places = {item_id: place for place, item_id in enumerate(ids)}
     draws: dict[str, Draws] = {}
     items: dict[str, Array] = {}
+    asked: dict[str, str] = {}
     for model, sheet in sheets:
         if not sheet.scores:
             draws[model] = _published(sheet)
@@ -184,7 +187,16 @@ def _standing(name: str, sheets: Sequence[tuple[str, ScoreSheet]], *, primary: b
         used = np.isfinite(values).astype(np.float64)
         draws[model] = ratios(np.nan_to_num(values)[:, None], used[:, None])
         items[model] = values
-    return Standing("capability", name, sheets[0][1].protocol, draws, items, primary=primary)
+        asked[model] = digest_of(ids, {score.item_id: score.prompt for score in sheet.scores})
+    return Standing("capability", name, sheets[0][1].protocol, draws, items, asked, primary=primary)
+
+
+def digest_of(lined_up: Sequence[str], prompts: Mapping[str, str]) -> str:
+    """Tells the items that are lined up, and which prompts were asked; equal only where all of it is."""
+    told = hashlib.sha256()
+    for text in (*lined_up, "", *(part for item in sorted(prompts.items()) for part in item)):
+        told.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+    return told.hexdigest()[:16]
 
 
 def _published(sheet: ScoreSheet) -> Draws:
