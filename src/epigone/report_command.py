@@ -158,8 +158,8 @@ def _show(found: Comparison, console: Console) -> None:
         console.print(table, highlight=False)
     rest = f", {len(apart) - MOST_ROWS} more of them not shown" if len(apart) > MOST_ROWS else ""
     console.print(
-        f"{len(found.differences)} metrics of shared cells compared: {len(apart)} intervals lie on one side of 0{rest}; "
-        f"about {round(len(found.differences) / 20)} would by chance alone.",
+        f"{len(found.differences)} metrics of shared cells compared: {len(apart)} intervals lie on one side of 0{rest}"
+        f"; about {round(len(found.differences) / 20)} would by chance alone.",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     for cell, metric, why in found.refused[:MOST_ROWS]:

@@ -2,7 +2,7 @@
 
 In: what each study measured, by cell and metric. Out: a `Comparison`. Only equal protocols are compared; others are
 refused by name. Where both studies asked the same items the difference is paired: the draws of both are over the same
-resamples. Else its interval comes from the two intervals as if they were independent (MOVER), which is the cautious one.
+resamples. Else its interval comes from the two intervals as if they were independent (MOVER), the cautious one.
 Source: Zou & Donner (2008), https://doi.org/10.1002/sim.3095, for the interval of a difference from two intervals.
 """
 
@@ -160,9 +160,9 @@ def table(comparison: Comparison) -> Table:
     header = ("cell", "metric", "protocol", "first", "first_low", "first_high", "second", "second_low", "second_high",
               "difference", "low", "high", "n", "num_seeds", "method", "smallest", "word")  # fmt: skip
     caption = (
-        f"{comparison.names[1]} minus {comparison.names[0]}, 95 % intervals; paired where both asked the same items with "
-        f"the same prompts. {comparison.num_apart} of {len(comparison.differences)} intervals lie on one side of 0; of "
-        "so many about one in twenty would by chance alone."
+        f"{comparison.names[1]} minus {comparison.names[0]}, 95 % intervals; paired where both asked the same items "
+        f"with the same prompts. {comparison.num_apart} of {len(comparison.differences)} intervals lie on one side of 0; "
+        "of so many about one in twenty would by chance alone."
     )
     columns = ("Cell", "Metric", *comparison.names, "Difference", "n", "Smallest difference", "Word")
     return Table("differences", "Differences", caption, columns, tuple(rows), comma_separated(header, lines))

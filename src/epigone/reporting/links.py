@@ -28,7 +28,7 @@ class Beside:
     """Model, what of it, id of the artifact."""
 
     def href(self, arm: str, metric: str) -> str:
-        """Where the items behind a number are; of what was counted, its artifacts; empty where nothing stands beside."""
+        """Where the items behind a number are; of what was counted, its artifacts; empty without pages beside."""
         if not self.num_items:
             return ""
         name = benchmark_of(metric)

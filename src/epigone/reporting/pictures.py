@@ -1,7 +1,7 @@
 """Every figure as a PNG too, for slides and places that show no SVG.
 
-In: the files of a report. Out: the same, and behind each figure's `.svg` a `.png` at twice its size. Letters are drawn with the fonts
-of this machine, so that the bytes are the same on one machine, not on all; the SVG's are.
+In: the files of a report. Out: the same, and behind each figure's `.svg` a `.png` at twice its size. Letters are drawn
+with the fonts of this machine, so that the bytes are the same on one machine, not on all; the SVG's are.
 """
 
 from collections.abc import Iterator, Mapping

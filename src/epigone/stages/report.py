@@ -1,7 +1,8 @@
 """report: scores and judgments of a study's models -> findings, a report, and every item with all answers to it.
 
 In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/; items.html
-with items/. Holds derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
+with items/. Holds derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same
+bytes.
 """
 
 import json

@@ -52,6 +52,8 @@ class Recorded:
     """Right answers by prompt id, where they are known."""
     not_measured: Mapping[str, str] = field(default_factory=dict[str, str])
     """What could not be had, and why, where only those who recorded it know."""
+    artifacts: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """Ids of what was read, by model and benchmark, the free answers among them."""
 
 
 def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_coverage: float) -> AuditFindings:
@@ -125,9 +127,12 @@ def roles_of(models: Sequence[RecordedModel]) -> Roles:
 
 
 def sheets_by_model(
-    models: Sequence[RecordedModel], sheets: Sequence[ScoreSheet]
+    models: Sequence[RecordedModel], sheets: Sequence[ScoreSheet], *, strict: bool = True
 ) -> tuple[list[tuple[str, ScoreSheet]], list[str]]:
-    """Score sheets by the audit's model names, and the names in them that no model has."""
+    """Score sheets by the audit's model names, and the names in them that no model has.
+
+    Raises SpecError where it is `strict` and no name fits.
+    """
     names: dict[str, str] = {}
     for model in models:
         for alias in (model.name, model.recorded_as):
@@ -142,7 +147,7 @@ def sheets_by_model(
             strangers.append(sheet.model)
         else:
             found.append((own, sheet))
-    if strangers and not found:
+    if strict and strangers and not found:
         raise SpecError(
             f"the scores are those of {strangers[0]!r}, the models are {', '.join(m.name for m in models)}; "
             "say whose they are with --scores NAME=PATH"

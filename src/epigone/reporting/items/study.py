@@ -117,7 +117,7 @@ def _free(models: Sequence[ModelData], prompts: Mapping[str, str], checker: Fact
 
 
 def _truth(metrics: Mapping[str, float]) -> Outcome:
-    """Of a free answer: wrong where it has a wrong claim, right where it claims something and nothing of it is wrong."""
+    """Of a free answer: wrong where it has a wrong claim, right where it has claims and none of them is wrong."""
     if not metrics.get("num_claims"):
         return ""
     return "wrong" if metrics.get("num_wrong") else "right"
