@@ -161,8 +161,8 @@ def table(comparison: Comparison) -> Table:
               "difference", "low", "high", "n", "num_seeds", "method", "smallest", "word")  # fmt: skip
     caption = (
         f"{comparison.names[1]} minus {comparison.names[0]}, 95 % intervals; paired where both asked the same items "
-        f"with the same prompts. {comparison.num_apart} of {len(comparison.differences)} intervals lie on one side of 0; "
-        "of so many about one in twenty would by chance alone."
+        f"with the same prompts. {comparison.num_apart} of {len(comparison.differences)} intervals lie on one side of "
+        "0; of so many about one in twenty would by chance alone."
     )
     columns = ("Cell", "Metric", *comparison.names, "Difference", "n", "Smallest difference", "Word")
     return Table("differences", "Differences", caption, columns, tuple(rows), comma_separated(header, lines))

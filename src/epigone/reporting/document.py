@@ -15,6 +15,7 @@ from epigone.reporting.headline import headline
 from epigone.reporting.item_tables import artifacts, telling
 from epigone.reporting.links import Beside, benchmark_of, link
 from epigone.reporting.page import template
+from epigone.reporting.paper_values import published
 from epigone.reporting.plain_tables import latex, markdown
 from epigone.reporting.wording import metric_of
 
@@ -130,7 +131,7 @@ def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
 def _tables(evidence: Evidence) -> dict[str, tables.Table]:
     makers = (
         tables.table_1, tables.table_2, tables.outcomes, tables.facts, tables.calibration, tables.ratios, tables.trends,
-        tables.other_trends, tables.full_results,
+        tables.other_trends, tables.full_results, published,
     )  # fmt: skip
     built = [*(make(evidence) for make in makers), telling(evidence.beside), artifacts(evidence.beside)]
     return {table.id: table for table in built}

@@ -96,7 +96,7 @@ def _word(said: Said, benchmark: BenchmarkItems) -> str:
 
 
 def _cut(text: str, *, from_end: bool = False) -> str:
-    text = text.strip()
+    text = text.strip().encode("utf-8", "replace").decode()  # a page cannot hold half of a surrogate pair
     if len(text) <= SHOWN_CHARACTERS:
         return text
     return f"… {text[-SHOWN_CHARACTERS:]}" if from_end else f"{text[:SHOWN_CHARACTERS]} …"
