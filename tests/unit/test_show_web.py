@@ -97,5 +97,5 @@ def test_the_items_of_a_scores_artifact_become_pages(tmp_path: Path):
 
 
 def test_a_folder_without_pages_or_scores_is_refused(tmp_path: Path):
-    with pytest.raises(SpecError, match="neither report.html nor items.html"):
+    with pytest.raises(SpecError, match=r"neither report\.html nor items\.html"):
         show_web(tmp_path, 0)
