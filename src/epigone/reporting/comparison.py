@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from epigone.errors import SpecError
-from epigone.metrics.intervals import Z_POWER, Z_TWO_SIDED
+from epigone.metrics.intervals import Z_POWER, Z_TWO_SIDED, minimum_difference
 from epigone.metrics.resampling import Draws
 from epigone.records import Estimate
 from epigone.reporting.page import template
@@ -111,9 +111,16 @@ def _difference(key: tuple[str, str], a: Measurement, b: Measurement) -> Differe
         found = replace(found, method=f"paired {found.method}")
     else:
         found = unpaired(a.estimate, b.estimate)
-    half = (found.high - found.low) / 2
-    smallest = half * (Z_TWO_SIDED + Z_POWER) / Z_TWO_SIDED
+    smallest = _smallest(found, a.estimate.value)
     return Difference(*key, a.label, a.unit, a.protocol, a.estimate, b.estimate, found, smallest, is_paired)
+
+
+def _smallest(found: Estimate, value: float) -> float:
+    """What so many items show, from the interval; where no item differs there is none, and n alone says it."""
+    half = (found.high - found.low) / 2
+    if half == 0:
+        return minimum_difference(max(found.n, 1), min(max(value, 0.0), 1.0))
+    return half * (Z_TWO_SIDED + Z_POWER) / Z_TWO_SIDED
 
 
 def unpaired(first: Estimate, second: Estimate) -> Estimate:

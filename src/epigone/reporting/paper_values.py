@@ -6,7 +6,7 @@ not the value; what has no counterpart says so. Source: Tables 1 and 2 of arXiv 
 
 from epigone.records import Arm
 from epigone.reporting.evidence import Evidence
-from epigone.reporting.published import BASE, CEILING, UNPRINTED, Published, shown_as, table_1, table_2
+from epigone.reporting.published import BASE, CEILING, UNPRINTED, Published, published_rows, shown_as, table_1, table_2
 from epigone.reporting.tables import RESULT_COLUMNS, Cell, Table, comma_separated, measured, result_row
 from epigone.reporting.wording import metric_of
 
@@ -33,6 +33,22 @@ def published(evidence: Evidence) -> Table:
     columns = ("Metric", "The paper", "Here", "Which plays its part here")
     csv = comma_separated(("model", "metric", "published", "where", *RESULT_COLUMNS), lines)
     return Table("published", "The paper’s printed values beside these", caption, columns, tuple(rows), csv)
+
+
+def printed(table_id: str) -> Table:
+    """A table of the paper as it was printed, `table_1` or `table_2`, for those who have no counterpart of its rows."""
+    by_model = published_rows(table_id)
+    metrics = list(dict.fromkeys(metric for values in by_model.values() for metric in values))
+    rows = tuple(
+        (Cell(name.removeprefix("paper: ")), *(Cell(values[m].text, numeric=True) for m in metrics))
+        for name, values in by_model.items()
+    )
+    lines = [(v.model, v.metric, v.value, v.where) for values in by_model.values() for v in values.values()]
+    columns = ("Model", *(metric_of(shown_as(m)).label for m in metrics))
+    number = table_id.removeprefix("table_")
+    caption = f"As printed, without intervals; other models and other data ({lines[0][3]})."
+    csv = comma_separated(("model", "metric", "published", "where"), lines)
+    return Table(f"paper_{table_id}", f"The paper’s Table {number}", caption, columns, rows, csv)
 
 
 def _told(each: Published) -> Cell:

@@ -24,13 +24,14 @@ from epigone.reporting.item_tables import artifacts, telling
 from epigone.reporting.items.rows import FREE
 from epigone.reporting.links import Beside, link
 from epigone.reporting.page import template
+from epigone.reporting.paper_values import printed
 from epigone.reporting.wording import chip, interval, number
 
 LONGEST_ANSWER = 2400
 _KINDS = {"capability": "Capability", "style": "Style", "preference": "Preference"}
 _SECTIONS = {
-    "style": ("Style", ("style",), ("table_2", "style_parts", "first_look", "levels")),
-    "capability": ("Capability", ("capability",), ("capability",)),
+    "style": ("Style", ("style",), ("table_2", "paper_table_2", "style_parts", "first_look", "levels")),
+    "capability": ("Capability", ("capability",), ("capability", "paper_table_1")),
     "preference": ("Preference", ("preference", "strengths"), ("preference", "controlled", "strengths", "fits")),
     "raters": ("Judges and raters", ("expertise",), ("agreement", "expertise", "raters")),
     "tests": ("Tests", (), ("tests",)),
@@ -42,6 +43,9 @@ def render(findings: AuditFindings, beside: Beside = NOTHING) -> dict[str, bytes
     models = [model.name for model in findings.models]
     figures = {key: with_own_items(findings, figure, beside) for key, figure in all_figures(findings).items()}
     tables = {key: led(table, models, beside) for key, table in all_tables(findings).items()}
+    tables |= {
+        table.id: table for table in (printed("table_2"), *([printed("table_1")] if _asked(findings, "nq-") else []))
+    }
     if beside.num_items:
         tables |= {"telling": telling(beside), "artifacts": artifacts(beside)}
     sections = [
@@ -151,9 +155,13 @@ def _cut(text: str) -> tuple[str, int]:
     return text[:LONGEST_ANSWER], max(0, len(text) - LONGEST_ANSWER)
 
 
+def _asked(findings: AuditFindings, beginning: str) -> bool:
+    """Whether a student was scored on a benchmark whose protocol begins so."""
+    return any(m.kind == "capability" and m.metric.startswith(beginning) for m in findings.measured)
+
+
 def paper_items(findings: AuditFindings) -> tuple[PaperItem, ...]:
     """Every figure and table of the paper: where it is, or why it is not."""
-    run = "it needs models that are trained or run; an audit reads recordings"
     people = any(d.people for d in findings.direct)
     models = any(not d.people for d in findings.direct) or any(not f.position for f in findings.fits)
     scored = any(m.kind == "capability" for m in findings.measured)
@@ -165,10 +173,14 @@ def paper_items(findings: AuditFindings) -> tuple[PaperItem, ...]:
         PaperItem("Figure 2", "examples" if findings.examples else "", "nobody marked which sentences are true"),
         PaperItem("Figure 3", "preference" if models else "", amounts if models else "no judge's verdicts were given"),
         PaperItem("Figure 4", "capability" if scored else "", amounts if scored else "no scores were given (--scores)"),
-        PaperItem("Figure 5", "", run),
+        PaperItem(
+            "Figure 5", *(("capability", amounts) if _asked(findings, "rtp-") else ("", "no toxic prompts were asked"))
+        ),
         PaperItem("Figure 6", "", "it shows training data"),
         PaperItem("Figure 7", "", "it shows the raters' interface"),
-        PaperItem("Table 1", "", run),
+        PaperItem(
+            "Table 1", *(("capability", "") if _asked(findings, "nq-") else ("", "no Natural Questions were asked"))
+        ),
         PaperItem("Table 2", "table_2", "authoritative tone needs a judge"),
         PaperItem("Table 3", "", "it shows seed questions for synthetic data"),
         PaperItem("Table 4", "", "it shows a prompt for the teacher"),
