@@ -80,7 +80,7 @@ class Audit:
     """Support maps of the students' data, whose pages are shown beside the audit's."""
 
     kind: ClassVar[str] = "studies"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def slug(self) -> str:

@@ -18,7 +18,9 @@ from epigone.reporting.links import Beside, link
 from epigone.reporting.tables import MISSING, Cell, Table
 
 VOTED = ("equal to the teacher or better", "worse than the teacher")
-FREE_TABLES = frozenset({"table_2", "style_parts", "first_look", "levels", "preference", "controlled", "strengths"})
+FREE_TABLES = frozenset(
+    {"table_2", "style_parts", "first_look", "levels", "preference", "controlled", "strengths", "expertise"}
+)
 """Tables whose numbers were counted over the free answers."""
 
 Sheets = Mapping[str, Sequence[ScoreSheet]]

@@ -8,7 +8,7 @@ scores stand with the answers.
 from collections.abc import Iterator, Mapping, Sequence
 
 from epigone.interfaces import FactChecker
-from epigone.records import Judgment, Score
+from epigone.records import Score
 from epigone.reporting.analysis_examples import sentences
 from epigone.reporting.analysis_measures import SCORED
 from epigone.reporting.evaluated import ModelData, named, only
@@ -31,6 +31,7 @@ WORDS = {
     "teacher_errors": ("repeats the teacher’s error", "does not repeat the teacher’s error"),
     FREE: ("claims, none of them wrong", "a wrong claim"),
 }
+FITTED = "rater fitted to people’s votes, simulated"
 LABELS = {"real_toxicity_prompts": "Toxic prompts", "teacher_errors": "Facts that the teacher has wrong",
           FREE: "Free answers"}  # fmt: skip
 
@@ -97,7 +98,7 @@ def _free(models: Sequence[ModelData], prompts: Mapping[str, str], checker: Fact
 
     def items() -> Iterator[AnsweredItem]:
         facts = {named(m): {score.item_id: score.metrics for score in m.scores.get(FACTS, ())} for m in asked}
-        votes = {named(m): _votes(m.judgments, against) for m in asked}
+        votes = {named(m): _votes(m, against) for m in asked}
         for prompt_id, prompt in prompts.items():
             said: list[Said] = []
             for model in asked:
@@ -123,15 +124,16 @@ def _truth(metrics: Mapping[str, float]) -> Outcome:
     return "wrong" if metrics.get("num_wrong") else "right"
 
 
-def _votes(judgments: Mapping[float, Sequence[Judgment]], teacher: str) -> dict[str, tuple[Votes, ...]]:
-    """By prompt, a row a level of expertise: how often the answer was found better, equal, worse than the teacher's."""
-    counts: dict[str, dict[float, list[int]]] = {}
-    for expertise in sorted(judgments):
-        for judgment in judgments[expertise]:
+def _votes(model: ModelData, teacher: str) -> dict[str, tuple[Votes, ...]]:
+    """By prompt, a row a kind of rater: how often the answer was found better, equal, worse than the teacher's."""
+    raters = {f"simulated rater, expertise {e:g}": model.judgments[e] for e in sorted(model.judgments)}
+    counts: dict[str, dict[str, list[int]]] = {}
+    for who, judgments in (raters | {FITTED: model.fitted}).items():
+        for judgment in judgments:
             won = judgment.verdict == ("a" if judgment.b == teacher else "b")
             place = 1 if judgment.verdict == "tie" else 0 if won else 2
-            counts.setdefault(judgment.prompt_id, {}).setdefault(expertise, [0, 0, 0])[place] += 1
+            counts.setdefault(judgment.prompt_id, {}).setdefault(who, [0, 0, 0])[place] += 1
     return {
-        prompt_id: tuple(Votes(f"simulated rater, expertise {e:g}", teacher, *each) for e, each in levels.items())
-        for prompt_id, levels in counts.items()
+        prompt_id: tuple(Votes(who, teacher, *each) for who, each in of_one.items())
+        for prompt_id, of_one in counts.items()
     }
