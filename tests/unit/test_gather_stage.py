@@ -39,7 +39,7 @@ def test_dialogues_seeds_and_template_are_shown(tmp_path: Path):
     generator = Component.of("prompts", "nq_synthetic")
     family = Audited("a base", AUDIT, (Place("a base", "base"),), (("parameters", 9),))
     page, out = gathered(tmp_path, Gather("T", "t", (family,), broad=BROAD, generator=generator))
-    assert page.count("Say &lt;b&gt;hello&lt;/b&gt;") == 3 and page.count("hello …") == 3
+    assert page.count("Say &lt;b&gt;hello&lt;/b&gt;") == 3 and page.count("hello  …") == 3
     assert "who plays the medical examiner on hawaii five-o?" in page  # the first row of the paper's Table 3
     assert "I want you to generate a series of questions and answers." in page  # the beginning of its Table 4
     assert 'href="#table_3"' in page and 'href="#material"' in page

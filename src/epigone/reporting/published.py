@@ -81,7 +81,7 @@ def table_2() -> tuple[Published, ...]:
 
 
 def win_or_tie() -> Published:
-    """How often crowd workers found the best imitation model's answers equal to ChatGPT's or better: about 70 %."""
+    """How often crowd workers found the best student’s answers equal to ChatGPT's or better: about 70 %."""
     return Published("win_or_tie", "paper: crowd workers, about", 0.70, "caption of Figure 1")
 
 
@@ -115,7 +115,7 @@ def overlaid(panel: Panel, quantity: str, largest: int) -> Panel:
         for each in own
         if not each.num_tokens
     )
-    curve = Series("paper: imitation models", CURVE, points, is_published=True)
+    curve = Series("paper: its students", CURVE, points, is_published=True)
     return replace(panel, series=(*panel.series, curve), references=(*panel.references, *lines))
 
 
