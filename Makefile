@@ -42,6 +42,7 @@ perf: .venv/.test ## print speed ratios, each measured side by side in one run
 	$(BIN)/python perf/tokenize_throughput.py
 	$(BIN)/python perf/collect.py
 	$(BIN)/python perf/schedule.py
+	$(BIN)/python perf/report.py
 
 docs: .venv/.docs ## build the documentation site into site/, links checked
 	$(BIN)/python docs/pages.py build/pages

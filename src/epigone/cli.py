@@ -22,7 +22,9 @@ from epigone import (
     probe_cli,
     prompts_cli,
     rate_cli,
+    report_cli,
     serve_cli,
+    show_cli,
     trace_cli,
     train_cli,
 )
@@ -246,22 +248,8 @@ def run(
     typer.echo(json.dumps({"artifact": str(folder)}) if as_json else str(folder))
 
 
-@app.command()
-def show(
-    artifact: Annotated[Path, typer.Argument(help="An artifact's folder.")],
-    *,
-    rows: Annotated[int, typer.Option(help="How many records.")] = 3,
-    skip: Annotated[int, typer.Option(help="Records to leave out first.")] = 0,
-    row: Annotated[
-        int | None, typer.Option(help="Of blocks or scores: only this one (from 0), token for token.")
-    ] = None,
-    reason: Annotated[str, typer.Option(help="Of a dataset: only what was dropped for this reason.")] = "",
-    by_page: Annotated[bool, typer.Option(help="Of a dataset: page after page, not the first alone.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Look into an artifact: spec, counts, records; items of scores, blocks in colour, what a dataset dropped."""
-    wanted = {"num_rows": rows, "skip": skip, "row": row, "reason": reason, "by_page": by_page}
-    discover.load("epigone.show_command").show_artifact(artifact, **wanted, as_json=as_json)
+show = app.command()(show_cli.show)
+report = app.command()(report_cli.report)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from epigone import show_datasets
 from epigone.errors import ArtifactError, SpecError
 from epigone.show_blocks import block_as_json, is_blocks, show_blocks
 from epigone.show_scores import is_scores, item_as_json, show_items
+from epigone.show_web import show_web
 
 
 def show_artifact(
@@ -25,13 +26,18 @@ def show_artifact(
     row: int | None = None,
     reason: str = "",
     by_page: bool = False,
+    web: bool = False,
+    port: int = 0,
     as_json: bool = False,
 ) -> None:
     """Print an artifact's spec, counts and some records; of blocks or scores, one alone; of a dataset, kept beside
-    dropped.
+    dropped. With `web`, serve its pages instead, which needs no DONE.
 
     Raises ArtifactError where there is no artifact, SpecError for an option that does not fit its kind.
     """
+    if web:
+        show_web(folder, port)
+        return
     if not (folder / "DONE").exists():
         raise ArtifactError(f"{folder} is no artifact (no DONE file); give a folder such as runs/scores/NAME--HASH")
     is_dataset = (folder / "records.parquet").exists()

@@ -1,6 +1,7 @@
 """Curves over the audits of a grid: which number is which, which models share a line, what is missing."""
 
 import csv
+from dataclasses import replace
 
 from epigone.reporting.curves import Family, Grid, Spot, by_amount, by_base, missing, render
 
@@ -57,7 +58,33 @@ def test_the_report_says_what_is_missing_and_escapes_what_it_is_given():
     files = render(GRID)
     page = str(files["report.html"])
     assert "A &lt;grid&gt;" in page and "Because &lt;so&gt;." in page and "<so>" not in page
-    assert {"Figure 2", "MMLU by letter", "Non-toxic score", "base"} <= set(missing(GRID))
+    assert {"MMLU by letter", "Non-toxic score", "base"} <= set(missing(GRID))
+    paper = [*(f"Figure {number}" for number in range(1, 8)), *(f"Table {number}" for number in range(1, 6))]
+    assert [name for name in paper if f">{name}<" not in page] == []
     assert "HumanEval, zero-shot" in missing(GRID)  # of a base alone: no student was scored
     rows = list(csv.DictReader(str(files["tables/verdicts.csv"]).splitlines()))
     assert [(row["model"], row["word"]) for row in rows][:2] == [("large-1", "style only"), ("large-2", "")]
+
+
+def test_the_papers_values_are_laid_over_curves_that_reach_its_amounts_alone():
+    def larger(spot: Spot) -> Spot:
+        return replace(spot, num_tokens=spot.num_tokens * 20_000)
+
+    def styled(family: Family) -> Family:
+        audit = {**family.audit, "style": {spot.model: {"list": number(0.5)} for spot in family.spots}}
+        return replace(family, audit=audit)
+
+    near = replace(GRID, families=tuple(map(styled, GRID.families)))
+    far = replace(near, families=tuple(replace(f, spots=tuple(map(larger, f.spots))) for f in near.families))
+    curves = [[line for line in by_amount(grid, "list").series if line.is_published] for grid in (near, far)]
+    assert curves[0] == []
+    # Table 2 of the paper, its first row: 50 %, 67 % and 81 % after 20M, 80M and 150M tokens
+    assert [(p.x, p.estimate.value) for p in curves[1][0].points] == [(2e7, 0.50), (8e7, 0.67), (1.5e8, 0.81)]
+    rows = list(csv.DictReader(str(render(near)["tables/table_1.csv"]).splitlines()))
+    assert [row["value"] for row in rows if row["model"] == "paper: 13B, NQ-Synthetic"] == ["0.27"]
+
+
+def test_numbers_lead_to_the_items_of_their_audit_where_these_lie_beside():
+    pages = [str(render(replace(GRID, has_items=beside))["report.html"]) for beside in (False, True)]
+    wanted = "audits/large/items.html#benchmark=nq-3shot&amp;show=T&amp;show=large&amp;show=large-2"
+    assert [wanted in page for page in pages] == [False, True]

@@ -17,6 +17,8 @@ from epigone.records import Findings
 from epigone.reporting.document import paper_items, render
 from epigone.reporting.evidence import Evidence
 from epigone.reporting.headline import headline
+from epigone.reporting.items.telling import Telling
+from epigone.reporting.links import Beside
 from epigone.reporting.panels import y_domain
 from epigone.reporting.wording import chip, number
 
@@ -85,6 +87,30 @@ def test_the_page_needs_nothing_from_outside(page: Page) -> None:
     places = [value for name, value in page.attributes if name in ("src", "href", "xlink:href", "srcset", "data")]
     assert [place for place in places if not place.startswith(("#", "data:"))] == []
     assert not {"script", "iframe", "object", "img"} & set(page.tags)
+
+
+BESIDE = Beside(
+    7,
+    (Telling("lama", "Cloze", 3, "<i>3</i>", "lost", "… <b>end", (("T", "right", "yes"), ("B", "right", ""))),),
+    {"w64 broad 300K": ("w64 broad 300K s0", "w64 broad 300K s1")},
+    ("T", "B"),
+    (("the teacher", "lama", "scores/t--01234567"),),
+)
+
+
+def test_with_items_beside_it_every_measured_number_leads_to_them(findings: Findings) -> None:
+    files = render(findings, BESIDE)
+    page = Page(str(files["report.html"]))
+    assert "script" not in page.tags
+    places = [value for name, value in page.attributes if name == "href"]
+    assert all(place.startswith(("#", "data:", "items.html", "../../scores/t--01234567/")) for place in places)
+    assert "items.html#benchmark=lama&show=T&show=B&item=3" in places
+    wanted = "items.html#benchmark=lama&show=T&show=B&show=w64+broad+300K+s0&show=w64+broad+300K+s1"
+    assert wanted in places and "items.html#benchmark=natural_questions_3shot" in places  # of a row, and of a figure
+    rows = str(files["report.html"]).split('id="results"')[1].split("</table>")[0].split("<tr>")[2:]
+    assert len(rows) == len(findings.results) and all("<a href" in row for row in rows)
+    assert "<i>3</i>" in page.text and "an empty answer" in page.text
+    assert {"tables/telling.csv", "tables/artifacts.csv"} <= set(files)
 
 
 def test_links_lead_somewhere(page: Page) -> None:

@@ -135,6 +135,19 @@ def test_all_text_can_be_told_from_its_ground(page) -> None:
     assert weak == []
 
 
+@pytest.mark.parametrize("name", ["made up", "audit"])
+def test_at_night_all_text_can_be_told_from_its_ground_and_paper_stays_white(browser, reports, name: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page.goto(reports[name].as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(25, 25, 23)"
+    assert [(t["text"], t["colour"]) for t in page.evaluate(TEXTS) if _contrast(t) < LOWEST_CONTRAST] == []
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+    page.close()
+
+
 def test_the_checks_see_what_is_wrong(browser) -> None:
     page = browser.new_page(viewport={"width": 360, "height": 400})
     page.set_content(

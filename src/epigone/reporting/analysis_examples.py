@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from epigone.interfaces import FactChecker
 from epigone.metrics.sentences import Begins, sentences_of
 from epigone.records import Example, Sentence
-from epigone.reporting.evaluated import ModelData, base_arm, only
+from epigone.reporting.evaluated import ModelData, base_arm, named, only
 
 NUM_EXAMPLES = 4
 
@@ -30,6 +30,15 @@ def examples(models: Sequence[ModelData], prompts: Mapping[str, str], checker: F
         if len(chosen) == NUM_EXAMPLES:
             break
     return tuple(_example(prompts[p], p, (teacher, *shown), checker) for p in chosen)
+
+
+def compared(models: Sequence[ModelData]) -> tuple[str, str, str]:
+    """Names of teacher, base and the student with most imitation data and no replay; "" for whoever there is not."""
+    teacher, shown = only(models, "teacher"), _shown(models)
+    base = next((m for m in shown if m.arm.role == "base"), None)
+    student = next((m for m in shown if m.arm.role == "student"), None)
+    teacher_name, base_name, student_name = (named(model) if model else "" for model in (teacher, base, student))
+    return teacher_name, base_name, student_name
 
 
 def _claims(model: ModelData, prompt_id: str, prompts: Mapping[str, str], checker: FactChecker) -> bool:

@@ -6,16 +6,22 @@ Source: Figures 1, 3, 4 and 5, Tables 1 and 2 of arXiv 2305.15717.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
+from urllib.parse import quote
 
 from epigone.metrics.likeness import TABLE_2
 from epigone.records import Estimate
 from epigone.reporting.audit.cells import ESTIMATE_COLUMNS, cell, plain
 from epigone.reporting.audit.wording import TONE, wording
-from epigone.reporting.document import table_files, template
+from epigone.reporting.document import figure_files, table_files
 from epigone.reporting.figures import Figure, build
+from epigone.reporting.grid_items import NOTHING_SHOWN, ShownMaterial, grid_items
+from epigone.reporting.items.rows import FREE
+from epigone.reporting.links import link
+from epigone.reporting.page import template
 from epigone.reporting.panels import Panel, Point, Series
+from epigone.reporting.published import UNPRINTED, beside, overlaid, published_rows, shown_as
 from epigone.reporting.series import AMOUNT_LABEL
 from epigone.reporting.tables import Cell, Table, comma_separated
 from epigone.reporting.theme import STYLES, Style
@@ -63,10 +69,20 @@ class Family:
             return _estimate(_at(self.audit, "style", model, quantity))
         if quantity == TONE:
             return _estimate(_at(self.audit, "levels", model, TONE))
-        scores = _at(self.audit, "capability", model)
-        names = [name for name in scores if name.startswith(QUANTITIES[quantity])]
-        names = [n for n in names if n.endswith("/pass_at_1")] or [n for n in names if "/" not in n]
-        return _estimate(_at(scores, names[0])) if names else None
+        name = self._scored(quantity, model)
+        return _estimate(_at(self.audit, "capability", model, name)) if name else None
+
+    def _scored(self, quantity: str, model: str) -> str:
+        names = [name for name in _at(self.audit, "capability", model) if name.startswith(QUANTITIES[quantity])]
+        return next(iter([n for n in names if n.endswith("/pass_at_1")] or [n for n in names if "/" not in n]), "")
+
+    def benchmark(self, quantity: str, model: str) -> str:
+        """What the audit calls the benchmark whose items are behind a quantity; empty where it was not measured."""
+        return self._scored(quantity, model).partition("/")[0] if quantity in QUANTITIES else FREE
+
+    def items(self, benchmark: str, models: Sequence[str] = ()) -> str:
+        """Where the audit's items are, seen from the report."""
+        return f"audits/{quote(self.base)}/{link(benchmark, models)}"
 
     def verdict(self, model: str) -> tuple[str, str]:
         """Word and sentence of a student; empty for others."""
@@ -92,17 +108,25 @@ class Grid:
     study_id: str
     families: tuple[Family, ...]
     notes: tuple[str, ...] = ()
+    material: ShownMaterial = NOTHING_SHOWN
+    has_items: bool = False
+    """Whether each audit lies beside the report with its items."""
 
 
 def render(grid: Grid) -> dict[str, bytes | str]:
     """All files of the report by relative path."""
     drawn, tabled = figures(grid), [verdicts(grid), table_1(grid), table_2(grid), everything(grid)]
-    html = template("grid.html.j2").render(findings=grid, figures=drawn, tables=tabled, missing=missing(grid))
+    measured = {q for q in (*QUANTITIES, *TABLE_2, TONE, WIN_OR_TIE) if is_measured(grid, q)}
+    html = template("grid.html.j2").render(
+        findings=grid,
+        figures=drawn,
+        tables=tabled,
+        missing=missing(grid),
+        paper=grid_items(measured, grid.material),
+        material=grid.material,
+    )
     files: dict[str, bytes | str] = {"report.html": html}
-    for figure in drawn:
-        files[f"figures/{figure.id}.svg"] = figure.svg
-        files[f"figures/{figure.id}.csv"] = figure.csv
-    return files | table_files(tabled)
+    return files | figure_files(drawn) | table_files(tabled)
 
 
 def figures(grid: Grid) -> list[Figure]:
@@ -112,16 +136,19 @@ def figures(grid: Grid) -> list[Figure]:
          "Share of prompts on which the student’s answer is found equal to the teacher’s or better, by whoever judged "
          "(each base’s audit says who), and exact match on held-out questions."),
         ("figure_4", "Figure 4. Automatic evaluations", ("mmlu_letter", "humaneval", "natural_questions_3shot"),
-         "Benchmarks that broad imitation data does not support."),
+         f"Benchmarks that broad imitation data does not support. In Figures 1, 3, 4 and 5 {UNPRINTED}."),
         ("figure_5", "Figure 5. Continuations of toxic prompts", ("non_toxic",),
          "Average non-toxicity (1 minus the mean score). Refusals and very short continuations count as non-toxic; "
          "each base’s audit has their shares."),
+        ("style", "Table 2 as curves. Style by amount of data", (*TABLE_2, TONE),
+         "Each model’s answers beside the teacher’s to the same prompts; the second sample, where there is one, is the "
+         f"ceiling. {beside(largest_amount(grid))}"),
     )  # fmt: skip
     found = []
     for figure_id, title, quantities, caption in made:
         rows = [("More imitation data", tuple(by_amount(grid, q) for q in quantities))]
         rows += [(f"Bases by {along}", tuple(by_base(grid, q, along) for q in quantities)) for along in _along(grid)]
-        found.append(build(figure_id, title, caption, tuple(rows)))
+        found.append(replace(build(figure_id, title, caption, tuple(rows)), behind=behind(grid, quantities)))
     return found
 
 
@@ -136,7 +163,9 @@ def by_amount(grid: Grid, quantity: str) -> Panel:
         base = family.measured(quantity, family.base)
         points = (Point(0.0, base, family.base),) if base else ()
         across.append(Series(f"{family.base}, base model", Style(_COLOURS[number % len(_COLOURS)], "", (6, 3)), points))
-    return Panel(quantity, AMOUNT_LABEL, tuple(lines), (*across, *_teacher(grid, quantity)), why=_why(quantity))
+    tops = (*_teacher(grid, quantity), *_ceiling(grid, quantity))
+    panel = Panel(shown_as(quantity), AMOUNT_LABEL, tuple(lines), (*across, *tops), why=_why(quantity))
+    return overlaid(panel, quantity, largest_amount(grid))
 
 
 def by_base(grid: Grid, quantity: str, along: str) -> Panel:
@@ -153,7 +182,7 @@ def by_base(grid: Grid, quantity: str, along: str) -> Panel:
         at = f", {amount(max(shared))}" if max(shared, default=0) else ""
         lines.append(Series(f"{name}{at}", style, tuple(points)))
     label = f"{along[:1].upper()}{along[1:]} of the base"
-    return Panel(quantity, label, tuple(lines), tuple(_teacher(grid, quantity)), why=_why(quantity))
+    return Panel(shown_as(quantity), label, tuple(lines), tuple(_teacher(grid, quantity)), why=_why(quantity))
 
 
 def verdicts(grid: Grid) -> Table:
@@ -188,28 +217,53 @@ def everything(grid: Grid) -> Table:
 
 def missing(grid: Grid) -> dict[str, str]:
     """What of the figures nobody measured, and what the audits say is missing."""
-    found = {
-        "Figure 2": "answers side by side stand in each base’s audit; nobody marked which of their sentences are right",
-        "Figures 6 and 7, Tables 3 to 5": "they show training data, the raters’ page, seed questions and prompts",
-    }
+    found = dict[str, str]()
     for family in grid.families:
         for what, why in _at(family.audit, "missing").items():
             found.setdefault(what, f"{why} ({family.base})")
     for quantity in (WIN_OR_TIE, *QUANTITIES):
-        if not any(family.measured(quantity, spot.model) for family, spot in _students(grid)):
+        if not is_measured(grid, quantity):
             found[metric_of(quantity).label] = _why(quantity)
     return dict(sorted(found.items()))
+
+
+def is_measured(grid: Grid, quantity: str) -> bool:
+    """Whether any student has it."""
+    return any(family.measured(quantity, spot.model) for family, spot in _students(grid))
+
+
+def behind(grid: Grid, quantities: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Where the items of a figure are: in the audit of each base."""
+    found: dict[str, str] = {}
+    for family in grid.families if grid.has_items else ():
+        for quantity in quantities:
+            if benchmark := family.benchmark(quantity, family.base):
+                found[f"{family.base}, {_label(quantity)}"] = family.items(benchmark)
+    return tuple(found.items())
 
 
 def _table(grid: Grid, table_id: str, title: str, caption: str, quantities: Sequence[str]) -> Table:
     rows, lines = [], []
     for family, model in _models(grid, style=table_id == "table_2"):
         found = [(quantity, family.measured(quantity, model)) for quantity in quantities]
-        rows.append((Cell(model), *(cell(estimate, _unit(quantity)) for quantity, estimate in found)))
+        cells = [_linked(grid, family, model, quantity, estimate) for quantity, estimate in found]
+        rows.append((Cell(model), *cells))
         lines += [(family.base, model, quantity, *plain(e)) for quantity, e in found if e]
+    for name, values in published_rows(table_id).items():
+        told = [values.get(quantity) for quantity in quantities]
+        rows.append((Cell(name), *(Cell(p.text, p.where, numeric=True) if p else Cell("not told") for p in told)))
+        lines += [("", name, p.metric, *plain(p.estimate)) for p in told if p]
     columns = ("Model", *(_label(quantity) for quantity in quantities))
     csv = comma_separated(("base", "model", "quantity", *ESTIMATE_COLUMNS), lines)
     return Table(table_id, title, caption, columns, tuple(rows), csv)
+
+
+def _linked(grid: Grid, family: Family, model: str, quantity: str, found: Estimate | None) -> Cell:
+    """A cell that leads to the items behind it, in the audit of the base."""
+    made, benchmark = cell(found, _unit(quantity)), family.benchmark(quantity, model)
+    if not found or not grid.has_items or not benchmark:
+        return made
+    return replace(made, href=family.items(benchmark, (family.teacher, family.base, model)))
 
 
 def _models(grid: Grid, *, style: bool) -> Iterator[tuple[Family, str]]:
@@ -229,6 +283,19 @@ def _teacher(grid: Grid, quantity: str) -> Iterator[Series]:
     family = grid.families[0]
     if found := family.measured(quantity, family.teacher):
         yield Series(family.teacher, STYLES["teacher"], (Point(0.0, found, family.teacher),))
+
+
+def _ceiling(grid: Grid, quantity: str) -> Iterator[Series]:
+    """Of style, the teacher's second sample."""
+    family = grid.families[0]
+    found = family.measured(quantity, family.ceiling) if family.ceiling and quantity in (*TABLE_2, TONE) else None
+    if found:
+        yield Series(family.ceiling, STYLES["second_sample"], (Point(0.0, found, family.ceiling),))
+
+
+def largest_amount(grid: Grid) -> int:
+    """The most imitation tokens of any student."""
+    return max((spot.num_tokens for family in grid.families for spot in family.spots), default=0)
 
 
 def _points(family: Family, quantity: str, spots: Sequence[tuple[float, Spot]]) -> tuple[Point, ...]:

@@ -6,16 +6,18 @@ with the reason why not.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from dataclasses import dataclass, replace
 
 from epigone.records import Findings, Outcome
 from epigone.reporting import figures, tables
-from epigone.reporting.evidence import Evidence
+from epigone.reporting.evidence import NOTHING, Evidence
 from epigone.reporting.headline import headline
+from epigone.reporting.item_tables import artifacts, telling
+from epigone.reporting.links import Beside, benchmark_of, link
+from epigone.reporting.page import template
+from epigone.reporting.paper_values import published
 from epigone.reporting.plain_tables import latex, markdown
+from epigone.reporting.wording import metric_of
 
 NO_REASON = "the findings give no reason"
 _PAPER = {
@@ -43,13 +45,17 @@ class PaperItem:
     why: str
 
 
-def render(findings: Findings) -> dict[str, bytes | str]:
-    """All files of a report by relative path: report.html, figures/<id>.svg and .csv, tables/<id>.csv."""
-    evidence = Evidence(findings)
-    drawn = _figures(evidence)
+def render(findings: Findings, beside: Beside = NOTHING) -> dict[str, bytes | str]:
+    """All files of a report by relative path: report.html, figures/<id>.svg and .csv, tables/<id>.csv, .md and .tex.
+
+    With pages of items `beside` it every number links to its items, and the telling ones are shown.
+    """
+    evidence = Evidence(findings, beside)
+    drawn = {name: with_items(figure, beside) for name, figure in _figures(evidence).items()}
     tabled = _tables(evidence)
     html = template("report.html.j2").render(
         findings=findings,
+        beside=beside,
         headline=headline(evidence),
         figures=drawn,
         tables=tabled,
@@ -60,10 +66,24 @@ def render(findings: Findings) -> dict[str, bytes | str]:
         outcome_counts=_counts(findings.outcomes),
     )
     files: dict[str, bytes | str] = {"report.html": html}
-    for figure in drawn.values():
+    shown = [t for t in tabled.values() if beside.num_items or t.id not in ("telling", "artifacts")]
+    return files | figure_files(drawn.values()) | table_files(shown)
+
+
+def with_items(figure: figures.Figure, beside: Beside) -> figures.Figure:
+    """The figure with links to the items behind each of its metrics."""
+    named = {benchmark_of(m): metric_of(m).label for m in reversed(figure.metrics) if benchmark_of(m)}
+    behind = tuple((label, link(name)) for name, label in reversed(named.items())) if beside.num_items else ()
+    return replace(figure, behind=behind)
+
+
+def figure_files(drawn: Iterable[figures.Figure]) -> dict[str, bytes | str]:
+    """Every figure as SVG and CSV by relative path."""
+    files: dict[str, bytes | str] = {}
+    for figure in drawn:
         files[f"figures/{figure.id}.svg"] = figure.svg
         files[f"figures/{figure.id}.csv"] = figure.csv
-    return files | table_files(tabled.values())
+    return files
 
 
 def table_files(tabled: Iterable[tables.Table]) -> dict[str, bytes | str]:
@@ -111,9 +131,9 @@ def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
 def _tables(evidence: Evidence) -> dict[str, tables.Table]:
     makers = (
         tables.table_1, tables.table_2, tables.outcomes, tables.facts, tables.calibration, tables.ratios, tables.trends,
-        tables.other_trends, tables.full_results,
+        tables.other_trends, tables.full_results, published,
     )  # fmt: skip
-    built = [make(evidence) for make in makers]
+    built = [*(make(evidence) for make in makers), telling(evidence.beside), artifacts(evidence.beside)]
     return {table.id: table for table in built}
 
 
@@ -125,26 +145,3 @@ def _counts(outcomes: tuple[Outcome, ...]) -> dict[str, int]:
 def _key(name: str) -> str:
     """`Figure 6`, `figure_6` and `figure-6` are one id."""
     return "".join(c for c in name.lower() if c.isalnum())
-
-
-def template(name: str) -> "_Report":
-    """A page template of the package with the style sheet put in; what comes from data is escaped."""
-    loader = PackageLoader("epigone.reporting", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["svg"] = Markup
-    style = loader.get_source(environment, "report.css")[0]
-    return _Report(environment, name, style)
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """The template with its style sheet put in."""
-
-    environment: Environment
-    name: str
-    style: str
-
-    def render(self, **values: object) -> str:
-        return self.environment.get_template(self.name).render(style=Markup(self.style), **values)

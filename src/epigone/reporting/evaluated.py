@@ -28,6 +28,8 @@ class ModelData:
     """The same by raters that are drawn from a model of real people's votes."""
     tokens: Mapping[str, float] = field(default_factory=dict[str, float])
     """Real counts: imitation_tokens, pretrain_tokens, replay_tokens, num_steps, peak_learning_rate."""
+    artifacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Ids of what it was read from: a benchmark's scores by its name, `answers`, `judgments`, `training`."""
 
 
 def by_arm(models: Sequence[ModelData]) -> dict[Arm, list[ModelData]]:
@@ -54,3 +56,8 @@ def only(models: Sequence[ModelData], role: str) -> ModelData | None:
     if len(found) > 1:
         raise DataError(f"a study has one {role}, got {[f'{m.arm.name} seed {m.seed}' for m in found]}")
     return found[0] if found else None
+
+
+def named(model: ModelData) -> str:
+    """The name of a model among the items: its arm and its seed; the teacher has none."""
+    return f"{model.arm.name} s{model.seed}" if model.arm.role in ("base", "student") else model.arm.name

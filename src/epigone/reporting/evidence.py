@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from epigone.records import Arm, Findings, Result
+from epigone.reporting.links import Beside
 from epigone.reporting.wording import amount, fraction
 
+NOTHING = Beside()
 _SIMULATED_TEACHER = re.compile(
     r"simulated teacher|teacher (and raters )?(is|are) simulated|teacher is a program", re.IGNORECASE
 )
@@ -29,6 +31,12 @@ class Evidence:
     """An index over one study's Findings."""
 
     findings: Findings
+    beside: Beside = NOTHING
+    """The pages of items beside the report."""
+
+    def href(self, result: Result | None) -> str:
+        """Where the items behind a result are; empty where no pages of items stand beside the report."""
+        return self.beside.href(result.arm.name, result.metric) if result else ""
 
     @cached_property
     def _results(self) -> dict[tuple[Arm, str], Result]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from epigone.metrics.facts import Counts, Factuality, PreferredThoughWrong, counts, factuality, preferred_though_wrong
 from epigone.metrics.sentences import CheckedSentence
 from epigone.records import Estimate, Judgment
-from epigone.reporting.document import table_files, template
+from epigone.reporting.document import table_files
+from epigone.reporting.page import template
 from epigone.reporting.tables import MISSING, Cell, Table, comma_separated
 from epigone.reporting.wording import interval, number
 

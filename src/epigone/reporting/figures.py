@@ -40,6 +40,10 @@ class Figure:
     svg: str
     csv: str
     num_columns: int
+    metrics: tuple[str, ...] = ()
+    """What its panels show, each once."""
+    behind: tuple[tuple[str, str], ...] = ()
+    """What people call it, and where its items are."""
 
 
 def build(figure_id: str, title: str, caption: str, rows: tuple[tuple[str, tuple[Panel, ...]], ...]) -> Figure:
@@ -51,9 +55,9 @@ def build(figure_id: str, title: str, caption: str, rows: tuple[tuple[str, tuple
         Row(heading, tuple(own_ids(draw(panel), f"{figure_id}-{next(ids)}-") for panel in row)) for heading, row in rows
     )
     drawn_sheet = sheet([row.panels for row in drawn], legend)
-    return Figure(
-        figure_id, title, caption, drawn, legend, drawn_sheet, _csv(panels), max(len(r.panels) for r in drawn)
-    )
+    metrics = tuple(dict.fromkeys(panel.metric for panel in panels if any(s.points for s in panel.series)))
+    most = max(len(r.panels) for r in drawn)
+    return Figure(figure_id, title, caption, drawn, legend, drawn_sheet, _csv(panels), most, metrics)
 
 
 def figure_1(evidence: Evidence) -> Figure:

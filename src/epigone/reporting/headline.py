@@ -22,6 +22,8 @@ class Measured:
     chip: str
     steps: tuple[tuple[str, str], ...]
     gap: str
+    href: str = ""
+    """Where the items behind it are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,14 @@ def _group(evidence: Evidence, verdict: ArmVerdict) -> str:
 
 
 def _line(evidence: Evidence, verdict: ArmVerdict) -> Line:
-    kinds = {kind: tuple(_measured(axis) for axis in verdict.axes if axis.axis == kind) for kind in _AXES}
+    kinds = {
+        kind: tuple(_measured(evidence, verdict, axis) for axis in verdict.axes if axis.axis == kind) for kind in _AXES
+    }
     axes = tuple(Axis(_AXES[kind], metrics) for kind, metrics in kinds.items() if metrics)
     return Line(evidence.label(verdict.arm), verdict.word, chip(verdict.word), verdict.sentence, axes)
 
 
-def _measured(axis: AxisVerdict) -> Measured:
+def _measured(evidence: Evidence, verdict: ArmVerdict, axis: AxisVerdict) -> Measured:
     metric = metric_of(axis.metric)
     stands: tuple[tuple[str, Estimate | None], ...] = (
         ("base", axis.base), ("student", axis.student), ("teacher", axis.teacher), ("second sample", axis.ceiling),
@@ -103,7 +107,8 @@ def _measured(axis: AxisVerdict) -> Measured:
         stands = stands[:3]
     steps = tuple((name, number(e.value, metric.unit)) for name, e in stands if e)
     gap = f"{number(axis.gap_closed.value)} {interval(axis.gap_closed)}" if axis.gap_closed else "no gap measured"
-    return Measured(metric.label, axis.word, chip(axis.word), steps, gap)
+    href = evidence.beside.href(verdict.arm.name, axis.metric)
+    return Measured(metric.label, axis.word, chip(axis.word), steps, gap, href)
 
 
 def _notices(evidence: Evidence) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Series:
     style: Style
     points: tuple[Point, ...]
     metric: str = ""
+    is_published: bool = False
+    """Whether these are the paper's values, which have no intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,8 @@ def _line(series: Series, axes: Axes, unit: Unit) -> list[alt.Chart]:
     rows = [
         {
             "x": p.x, "y": p.estimate.value, "low": p.estimate.low, "high": p.estimate.high,
-            "text": f"{p.arm}: {number(p.estimate.value, unit)} {interval(p.estimate, unit)}",
+            "text": f"{p.arm}: {number(p.estimate.value, unit)} "
+            + ("as published" if series.is_published else interval(p.estimate, unit)),
         }
         for p in series.points
     ]  # fmt: skip

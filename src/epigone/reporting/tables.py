@@ -27,6 +27,8 @@ class Cell:
     bar: float = -1.0
     bar_kind: str = ""
     numeric: bool = False
+    href: str = ""
+    """Where the text leads: the items behind a number, or an artifact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,12 @@ class Table:
     csv: str
 
 
-def measured(result: Result | None) -> Cell:
-    """A result as a cell: value, interval beneath."""
+def measured(result: Result | None, href: str = "") -> Cell:
+    """A result as a cell: value, interval beneath; `href` leads to its items."""
     if result is None:
         return Cell(MISSING)
     unit = metric_of(result.metric).unit
-    return Cell(number(result.estimate.value, unit), interval(result.estimate, unit), numeric=True)
+    return Cell(number(result.estimate.value, unit), interval(result.estimate, unit), numeric=True, href=href)
 
 
 def comma_separated(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -83,7 +85,7 @@ def by_arm(
     lines: list[tuple[object, ...]] = []
     for name, arm in arms:
         found = [evidence.result(arm, metric) for metric in metrics]
-        rows.append((Cell(name), *(measured(result) for result in found)))
+        rows.append((Cell(name), *(measured(result, evidence.href(result)) for result in found)))
         lines += [result_row(result) for result in found if result]
     return tuple(rows), comma_separated(RESULT_COLUMNS, lines)
 
@@ -131,7 +133,7 @@ def table_2(evidence: Evidence) -> Table:
     for metric in STYLE_METRICS:
         found = [evidence.result(arm, metric) for arm in (middle, *students, ceiling)]
         found.append(evidence.result(ceiling, f"{metric}_floor"))
-        rows.append((Cell(metric_of(metric).label), *(measured(result) for result in found)))
+        rows.append((Cell(metric_of(metric).label), *(measured(result, evidence.href(result)) for result in found)))
         lines += [result_row(result) for result in found if result]
     tone = next((why for name, why in evidence.findings.not_measured.items() if "tone" in name), "no judge was asked")
     rows.append((Cell("Outputs are in authoritative tone according to GPT-4"), Cell(f"{MISSING}: {tone}")))
@@ -178,7 +180,8 @@ def _bar(cell: Cell, result: Result | None, most: float) -> Cell:
     if result is None:
         return cell
     kind = "right" if "right" in result.metric else "wrong"
-    return Cell(cell.text, cell.sub, bar=max(0.0, result.estimate.value / most), bar_kind=kind, numeric=True)
+    return Cell(cell.text, cell.sub, bar=max(0.0, result.estimate.value / most), bar_kind=kind, numeric=True,
+                href=cell.href)  # fmt: skip
 
 
 def _main_arms(evidence: Evidence) -> list[tuple[str, Arm]]:
@@ -199,7 +202,9 @@ def calibration(evidence: Evidence) -> Table:
         for side in ("known", "unknown"):
             found = [evidence.result(arm, f"{stem}_{side}") for stem in stems]
             if any(found):
-                rows.append((Cell(name, f"{side} facts"), *(measured(result) for result in found)))
+                rows.append(
+                    (Cell(name, f"{side} facts"), *(measured(result, evidence.href(result)) for result in found))
+                )
                 lines += [result_row(result) for result in found if result]
     return Table(
         "calibration",
@@ -346,7 +351,7 @@ def full_results(evidence: Evidence) -> Table:
     rows = []
     for r in evidence.findings.results:
         unit = metric_of(r.metric).unit
-        cell = measured(r)
+        cell = measured(r, evidence.href(r))
         spread = ", ".join(number(value, unit) for value in r.per_seed)
         least = "–" if r.minimum_difference is None else number(r.minimum_difference, unit)
         rows.append(

@@ -69,6 +69,7 @@ METRICS: dict[str, Metric] = {
     "abstained_known": Metric("Abstained, known facts"),
     "abstained_unknown": Metric("Abstained, unknown facts"),
     "teacher_errors_repeated": Metric("Teacher’s errors repeated", title="Teacher’s own wrong facts repeated"),
+    "authoritative_tone": Metric("In an authoritative tone, says a judge", title="Authoritative tone, by a judge"),
     "win_or_tie": Metric("Equal to the teacher or better"),
     "top_1_bleu": Metric("BLEU with the most similar other query", title="Top-1 BLEU of queries"),
     "support_gain": Metric("Gain over the base model", title="Student minus base"),

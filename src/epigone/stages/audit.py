@@ -1,7 +1,8 @@
 """audit: recorded answers, judgments and scores of real models -> findings and one report; no model is run here.
 
 In: generations, judgments and scores that were read from recordings. Out: `studies/`: report.html, findings.json,
-audit.json, methods.md, figures/, tables/. Holds derived figures only; the same inputs give the same bytes.
+audit.json, methods.md, figures/, tables/; items.html with items/, every item with all answers. Holds derived figures
+only; the same inputs give the same bytes.
 """
 
 import json
@@ -17,9 +18,16 @@ from epigone.metrics.known_answers import Known
 from epigone.recordings.given import references_in
 from epigone.records import ArmRole, Generation, Judgment, ScoreSheet
 from epigone.reporting.audit.alignment import RecordedModel
-from epigone.reporting.audit.analysis import Recorded, build_audit
-from epigone.reporting.audit.document import render
-from epigone.reporting.audit.findings import Supported
+from epigone.reporting.audit.analysis import Recorded, build_audit, sheets_by_model
+from epigone.reporting.audit.document import lead_of, render
+from epigone.reporting.audit.findings import AuditFindings, Supported
+from epigone.reporting.audit.items import audit_items
+from epigone.reporting.audit.standings import benchmark_of
+from epigone.reporting.items.files import files
+from epigone.reporting.items.rows import FREE
+from epigone.reporting.items.telling import Chooser, Count
+from epigone.reporting.links import Beside
+from epigone.reporting.pictures import with_pictures
 from epigone.rows import read_rows
 from epigone.spec import Artifact, Input, Resolver
 from epigone.store import read_records, read_summary, write_json, write_text
@@ -72,7 +80,7 @@ class Audit:
     """Support maps of the students' data, whose pages are shown beside the audit's."""
 
     kind: ClassVar[str] = "studies"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def slug(self) -> str:
@@ -86,21 +94,13 @@ class Audit:
 
     def run(self, inputs: Callable[[object], Path], out: Path) -> dict[str, object]:
         """Find, and draw. Raises SpecError where roles are wrong, WorkError where too few prompts match."""
-        models, repeated = _without_repeated(self.models, _models(self.models, inputs))
-        recorded = Recorded(
-            models=models,
-            judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
-            sheets=tuple(s for named in self.scores for s in _sheets(named, inputs)),
-            others=tuple(_others(self.models, inputs)),
-            checks=dict(pair for named in self.judgments for pair in _checks(named, inputs)),
-            references=references_in(inputs(self.references)) if self.references else {},
-            not_measured=repeated,
-        )
+        recorded = self.read(inputs)
         findings = build_audit(
             recorded, title=self.title, study_id=Resolver().id(self), minimum_coverage=self.minimum_coverage
         )
         findings = replace(findings, supports=tuple(_beside(inputs(each), out) for each in self.supports))
-        for name, content in render(findings).items():
+        beside = _write_items(recorded, findings, out)
+        for name, content in with_pictures(render(findings, beside)):
             write_text(out / name, content)
         write_json(out / "findings.json", json.loads(json.dumps(asdict(findings), allow_nan=False)))
         return {
@@ -109,6 +109,54 @@ class Audit:
             "num_judgments": len(recorded.judgments),
             "num_score_sheets": len(recorded.sheets),
         }
+
+    def read(self, inputs: Callable[[object], Path]) -> Recorded:
+        """Everything that was recorded."""
+        models, repeated = _without_repeated(self.models, _models(self.models, inputs))
+        sheets = [(_id(inputs(named.source)), tuple(_sheets(named, inputs))) for named in self.scores]
+        return Recorded(
+            models=models,
+            judgments=tuple(j for named in self.judgments for j in _judgments(named, inputs)),
+            sheets=tuple(sheet for _, found in sheets for sheet in found),
+            others=tuple(_others(self.models, inputs)),
+            checks=dict(pair for named in self.judgments for pair in _checks(named, inputs)),
+            references=references_in(inputs(self.references)) if self.references else {},
+            not_measured=repeated,
+            artifacts=self._artifacts(models, sheets, inputs),
+        )
+
+    def _artifacts(
+        self,
+        models: tuple[RecordedModel, ...],
+        sheets: list[tuple[str, tuple[ScoreSheet, ...]]],
+        inputs: Callable[[object], Path],
+    ) -> dict[tuple[str, str], str]:
+        """Ids by model and benchmark; subjects of MMLU count as one benchmark."""
+        names = [_id(inputs(model.answers)) for model in self.models]
+        roles = {model.role: name for model, name in zip(self.models, names, strict=True) if model.role != "student"}
+        students = iter(name for model, name in zip(self.models, names, strict=True) if model.role == "student")
+        found = {(m.name, FREE): roles[m.role] if m.role != "student" else next(students) for m in models}
+        for name, of_one in sheets:
+            for model, sheet in sheets_by_model(models, of_one, strict=False)[0]:
+                found.setdefault((model, benchmark_of(sheet)), name)
+        return found
+
+
+def _id(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _write_items(recorded: Recorded, findings: AuditFindings, out: Path) -> Beside:
+    """The pages of items, a file at a time; what the report must know of them."""
+    student = lead_of(findings)
+    items = audit_items(recorded, findings, student)
+    chooser, counted = Chooser(findings.teacher, findings.base, student), Count()
+    for name, content in files(items, (chooser.see, counted.see)):
+        write_text(out / name, content)
+    lead = tuple(filter(None, (findings.teacher, findings.base)))
+    names = {who.name: (who.name,) for who in items.models}
+    artifacts = tuple((model, what.replace("_", " "), found) for (model, what), found in recorded.artifacts.items())
+    return Beside(counted.num_items, chooser.chosen(), names, lead, artifacts)
 
 
 def _models(given: tuple[RecordedAnswers, ...], inputs: Callable[[object], Path]) -> tuple[RecordedModel, ...]:

@@ -33,6 +33,7 @@ from epigone.reporting.description.findings import (
     SampledConversation,
     SampledTurn,
 )
+from epigone.reporting.pictures import with_pictures
 from epigone.rows import read_array_or_rows
 from epigone.similarity.bleu import Settings
 from epigone.similarity.index import BleuIndex
@@ -76,7 +77,7 @@ class Describe:
     """Whether BLEU sees small letters only."""
 
     kind: ClassVar[str] = "descriptions"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def slug(self) -> str:
@@ -123,7 +124,7 @@ class Describe:
             agreements=agreements(given, sampled),
             num_unmatched=sum(query not in set(sampled) for of in given.values() for query in of),
         )
-        for name, content in render(replace(description, missing=_missing(description))).items():
+        for name, content in with_pictures(render(replace(description, missing=_missing(description)))):
             write_text(out / name, content)
         return {
             "num_conversations": [d.contents.num_conversations for d in datasets],

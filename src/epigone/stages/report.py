@@ -1,7 +1,8 @@
-"""report: scores and judgments of a study's models -> findings, one HTML file, figures and tables with their CSV.
+"""report: scores and judgments of a study's models -> findings, a report, and every item with all answers to it.
 
-In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/. Holds
-derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same bytes.
+In: the artifacts of every model of a study. Out: `studies/`: report.html, findings.json, figures/, tables/; items.html
+with items/. Holds derived figures only, so it may be deleted and rebuilt at any time; the same inputs give the same
+bytes.
 """
 
 import json
@@ -12,9 +13,17 @@ from typing import ClassVar
 
 from epigone.formats.messages import read_prompts
 from epigone.interfaces import FactChecker, StageSpec
-from epigone.records import Arm, Generation, Judgment, Prediction, Response, Score
+from epigone.records import Arm, Findings, Generation, Judgment, Prediction, Response, Score
+from epigone.reporting.analysis_examples import compared
 from epigone.reporting.document import render
+from epigone.reporting.evaluated import named
+from epigone.reporting.evidence import Evidence
 from epigone.reporting.findings import ModelData, build_findings
+from epigone.reporting.items.files import files
+from epigone.reporting.items.study import study_items
+from epigone.reporting.items.telling import Chooser, Count
+from epigone.reporting.links import Beside, artifacts_of
+from epigone.reporting.pictures import with_pictures
 from epigone.spec import Artifact, Component, Input, Resolver
 from epigone.store import read_records, read_summary, write_json, write_text
 
@@ -56,7 +65,7 @@ class Report:
     """What a reader must know about this study."""
 
     kind: ClassVar[str] = "studies"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def slug(self) -> str:
@@ -73,8 +82,9 @@ class Report:
         checker = self.checker.make(inputs)
         assert isinstance(checker, FactChecker)
         prompts = {p.id: p.messages[-1].content for p in read_prompts(inputs(self.prompts))}
+        models = self.read(inputs)
         findings = build_findings(
-            [_load(model, inputs) for model in self.models],
+            models,
             self.predictions,
             title=self.title,
             study_id=Resolver().id(self),
@@ -82,10 +92,34 @@ class Report:
             prompts=prompts,
         )
         findings = replace(findings, notes=(*self.notes, *findings.notes))
-        for name, content in render(findings).items():
+        beside = self._write_items(models, prompts, checker, findings, out)
+        for name, content in with_pictures(render(findings, beside)):
             write_text(out / name, content)
         write_json(out / "findings.json", json.loads(json.dumps(asdict(findings))))
-        return {"num_models": len(self.models), "num_results": len(findings.results)}
+        counts = {"num_models": len(self.models), "num_results": len(findings.results)}
+        return counts | {"num_items": beside.num_items}
+
+    def read(self, inputs: Callable[[object], Path]) -> list[ModelData]:
+        """Everything that was measured, by model."""
+        return [_load(model, inputs) for model in self.models]
+
+    def _write_items(
+        self, models: list[ModelData], prompts: dict[str, str], checker: FactChecker, findings: Findings, out: Path
+    ) -> Beside:
+        """The pages of items, a file at a time; what the report must know of them."""
+        evidence = Evidence(findings)
+        labels = {arm.name: evidence.label(arm) for arm in evidence.arms}
+        items = study_items(models, prompts, checker, title=self.title, study_id=findings.study_id, labels=labels)
+        teacher, base, student = compared(models)
+        items = replace(items, lead=tuple(filter(None, (teacher, base, student))))
+        chooser, counted = Chooser(teacher, base, student), Count()
+        for name, content in files(items, (chooser.see, counted.see)):
+            write_text(out / name, content)
+        names: dict[str, tuple[str, ...]] = {}
+        for model in models:
+            names[model.arm.name] = (*names.get(model.arm.name, ()), named(model))
+        lead = tuple(filter(None, (teacher, base)))
+        return Beside(counted.num_items, chooser.chosen(), names, lead, artifacts_of(items, models))
 
 
 def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
@@ -97,6 +131,9 @@ def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
             is_fitted = judgment.rater.startswith("fitted-")
             (fitted if is_fitted else judgments.setdefault(expertise_of(judgment.rater), [])).append(judgment)
     tokens = _tokens(model.training, inputs)
+    others = {"answers": model.answers, "judgments": model.judgments}
+    found = folders | {name: inputs(stage) for name, stage in others.items() if stage is not None}
+    found |= {f"training {number}": inputs(stage) for number, stage in enumerate(model.training, 1)}
     return ModelData(
         arm=replace(model.arm, num_params=int(tokens.pop("num_params", 0))),
         seed=model.seed,
@@ -105,6 +142,7 @@ def _load(model: ModelInputs, inputs: Callable[[object], Path]) -> ModelData:
         answers=_answers(model.answers, inputs),
         judgments=judgments,
         fitted=fitted,
+        artifacts={name: f"{folder.parent.name}/{folder.name}" for name, folder in found.items()},
         tokens=tokens,
     )
 

@@ -67,7 +67,8 @@ def false_promise(
         ]
         families.append(audited(asked, base, students, (("parameters", base.num_params),)))
     name = "false-promise"
-    return Study(name, Gather("The false promise of imitation", name, tuple(families), NOTES))
+    generator = local.generator if isinstance(local, Synthesise) else None
+    return Study(name, Gather("The false promise of imitation", name, tuple(families), NOTES, broad, generator))
 
 
 def _local(synthetic: str, material: Material, scale: float | int) -> StageSpec | None:

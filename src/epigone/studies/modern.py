@@ -67,7 +67,7 @@ def modern(
         ]
         families.append(audited(asked, base, students, _at(text, base, bases, along)))
     name = "modern"
-    return Study(name, Gather("Imitation by open models of today", name, tuple(families), NOTES))
+    return Study(name, Gather("Imitation by open models of today", name, tuple(families), NOTES, broad))
 
 
 def _at(text: str, base: Base, bases: Sequence[str], along: Sequence[str]) -> tuple[tuple[str, float | int], ...]:

@@ -52,6 +52,8 @@ class Recorded:
     """Right answers by prompt id, where they are known."""
     not_measured: Mapping[str, str] = field(default_factory=dict[str, str])
     """What could not be had, and why, where only those who recorded it know."""
+    artifacts: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """Ids of what was read, by model and benchmark, the free answers among them."""
 
 
 def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_coverage: float) -> AuditFindings:
@@ -62,7 +64,7 @@ def build_audit(recorded: Recorded, *, title: str, study_id: str, minimum_covera
     unknown = [j for j in judgments if j.a.startswith("answer:") or j.b.startswith("answer:")]
     judgments = [j for j in judgments if j not in unknown] if unknown else judgments
     style = styled(aligned, roles.teacher)
-    sheets, strangers = _by_model(recorded, roles)
+    sheets, strangers = sheets_by_model(recorded.models, recorded.sheets)
     scored, not_compared = capability(sheets)
     forms = forms_of(aligned, style.looks, recorded.others)
     preferred = preferences(judgments, list(aligned.answers), forms, roles)
@@ -124,25 +126,30 @@ def roles_of(models: Sequence[RecordedModel]) -> Roles:
     return Roles(teacher.name, base, second.name, same)
 
 
-def _by_model(recorded: Recorded, roles: Roles) -> tuple[list[tuple[str, ScoreSheet]], list[str]]:
-    """Score sheets by the audit's model names, and the names in them that no model has."""
+def sheets_by_model(
+    models: Sequence[RecordedModel], sheets: Sequence[ScoreSheet], *, strict: bool = True
+) -> tuple[list[tuple[str, ScoreSheet]], list[str]]:
+    """Score sheets by the audit's model names, and the names in them that no model has.
+
+    Raises SpecError where it is `strict` and no name fits.
+    """
     names: dict[str, str] = {}
-    for model in recorded.models:
+    for model in models:
         for alias in (model.name, model.recorded_as):
             for spelt in (alias, alias.replace("/", "__"), alias.rpartition("/")[2], alias.rpartition("__")[2]):
                 names.setdefault(spelt.lower(), model.name)
     found: list[tuple[str, ScoreSheet]] = []
     strangers: list[str] = []
-    for sheet in recorded.sheets:
+    for sheet in sheets:
         spellings = (sheet.model, sheet.model.rpartition("/")[2], sheet.model.rpartition("__")[2])
         own = next((names[s.lower()] for s in spellings if s.lower() in names), None)
         if own is None:
             strangers.append(sheet.model)
         else:
             found.append((own, sheet))
-    if strangers and not found:
+    if strict and strangers and not found:
         raise SpecError(
-            f"the scores are those of {strangers[0]!r}, the models are {', '.join(m.name for m in recorded.models)}; "
+            f"the scores are those of {strangers[0]!r}, the models are {', '.join(m.name for m in models)}; "
             "say whose they are with --scores NAME=PATH"
         )
     return found, sorted(set(strangers))

@@ -44,6 +44,8 @@ class Standing:
     protocol: str
     draws: Mapping[str, Draws]
     items: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    asked: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By model, a digest of its items and their prompts, and of all items that are lined up."""
     floor: Draws | None = None
     primary: bool = True
     less_is_better: bool = False
@@ -108,7 +110,7 @@ def capability(
     `sheets` are (the audit's model name, sheet).
     """
     grouped: dict[tuple[str, str], list[tuple[str, ScoreSheet]]] = defaultdict(list)
-    for model, sheet in _pooled(sheets):
+    for model, sheet in pooled(sheets):
         grouped[sheet.benchmark, sheet.metric].append((model, sheet))
     by_benchmark: dict[str, list[str]] = defaultdict(list)
     for benchmark, metric in grouped:
@@ -116,7 +118,7 @@ def capability(
     standings: list[Standing] = []
     missing: dict[str, str] = {}
     for (benchmark, metric), found in grouped.items():
-        first = _primary(by_benchmark[benchmark])
+        first = primary_of(by_benchmark[benchmark])
         is_plain = metric == first and metric not in LESS_IS_BETTER
         name = benchmark if is_plain else f"{benchmark}/{metric}"
         kept, lost = _one_protocol(found)
@@ -126,7 +128,7 @@ def capability(
     return tuple(standings), missing
 
 
-def _pooled(sheets: Sequence[tuple[str, ScoreSheet]]) -> Iterator[tuple[str, ScoreSheet]]:
+def pooled(sheets: Sequence[tuple[str, ScoreSheet]]) -> Iterator[tuple[str, ScoreSheet]]:
     """Sheets with the subjects of MMLU put together, as its paper counts: a micro-average over questions."""
     parts: dict[tuple[str, str, str], list[ScoreSheet]] = defaultdict(list)
     for model, sheet in sheets:
@@ -143,12 +145,19 @@ def _pooled(sheets: Sequence[tuple[str, ScoreSheet]]) -> Iterator[tuple[str, Sco
         yield model, ScoreSheet(model, benchmark, metric, protocol, scores)
 
 
+def benchmark_of(sheet: ScoreSheet) -> str:
+    """What a sheet's benchmark is called once the subjects of MMLU are put together."""
+    subject = _SUBJECT.fullmatch(sheet.benchmark)
+    return subject[1] if subject and sheet.scores else sheet.benchmark
+
+
 def _within(subject: str, score: Score) -> Score:
     """An item under a name that is its own among all subjects."""
     return replace(score, item_id=f"{subject}/{score.item_id}", group=subject)
 
 
-def _primary(metrics: Sequence[str]) -> str:
+def primary_of(metrics: Sequence[str]) -> str:
+    """Which of a benchmark's metrics stands for it."""
     known = [name for name in PRIMARY if name in metrics]
     return (known or sorted(metrics))[0]
 
@@ -174,6 +183,7 @@ def _standing(name: str, sheets: Sequence[tuple[str, ScoreSheet]], *, primary: b
     places = {item_id: place for place, item_id in enumerate(ids)}
     draws: dict[str, Draws] = {}
     items: dict[str, Array] = {}
+    asked: dict[str, str] = {}
     for model, sheet in sheets:
         if not sheet.scores:
             draws[model] = _published(sheet)
@@ -184,7 +194,16 @@ def _standing(name: str, sheets: Sequence[tuple[str, ScoreSheet]], *, primary: b
         used = np.isfinite(values).astype(np.float64)
         draws[model] = ratios(np.nan_to_num(values)[:, None], used[:, None])
         items[model] = values
-    return Standing("capability", name, sheets[0][1].protocol, draws, items, primary=primary)
+        asked[model] = digest_of(ids, {score.item_id: score.prompt for score in sheet.scores})
+    return Standing("capability", name, sheets[0][1].protocol, draws, items, asked, primary=primary)
+
+
+def digest_of(lined_up: Sequence[str], prompts: Mapping[str, str]) -> str:
+    """Tells the items that are lined up, and which prompts were asked; equal only where all of it is."""
+    told = hashlib.sha256()
+    for text in (*lined_up, "", *(part for item in sorted(prompts.items()) for part in item)):
+        told.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+    return told.hexdigest()[:16]
 
 
 def _published(sheet: ScoreSheet) -> Draws:

@@ -12,7 +12,8 @@ from epigone.reporting.description.findings import Description
 from epigone.reporting.description.sorting import sorting_page
 from epigone.reporting.description.summary import summary
 from epigone.reporting.description.tables import all_tables
-from epigone.reporting.document import table_files, template
+from epigone.reporting.document import figure_files, table_files
+from epigone.reporting.page import template
 from epigone.reporting.wording import amount, number, plural
 
 SORTING_PAGE = "categorise.html"
@@ -49,10 +50,7 @@ def render(description: Description) -> dict[str, bytes | str]:
     files["description.json"] = json.dumps(summary(description), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if queries:
         files[SORTING_PAGE] = sorting_page(description.title, description.study_id, unordered)
-    for figure in figures.values():
-        files[f"figures/{figure.id}.svg"] = figure.svg
-        files[f"figures/{figure.id}.csv"] = figure.csv
-    return files | table_files(tables.values())
+    return files | figure_files(figures.values()) | table_files(tables.values())
 
 
 def _tiles(description: Description) -> list[tuple[str, list[tuple[str, str]]]]:

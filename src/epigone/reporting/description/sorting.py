@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from epigone.metrics.categories import DEFINITIONS
 from epigone.metrics.query_sample import SampledQuery
-from epigone.reporting.document import template
+from epigone.reporting.page import template
 
 LONGEST = 6000
 """Characters of a query that are shown."""
