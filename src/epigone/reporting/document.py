@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from epigone.records import Findings, Outcome
-from epigone.reporting import figures, tables
+from epigone.reporting import figures, tables, trade_off
 from epigone.reporting.evidence import Evidence
 from epigone.reporting.headline import headline
 from epigone.reporting.plain_tables import latex, markdown
@@ -104,8 +104,9 @@ def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
         figures.figure_pretraining(evidence),
         figures.figure_expertise(evidence),
         figures.figure_knowledge(evidence),
+        trade_off.figure_trade_off(evidence),
     )
-    return {figure.id: figure for figure in built}
+    return {figure.id: figure for figure in built if figure}
 
 
 def _tables(evidence: Evidence) -> dict[str, tables.Table]:
@@ -114,7 +115,8 @@ def _tables(evidence: Evidence) -> dict[str, tables.Table]:
         tables.other_trends, tables.full_results,
     )  # fmt: skip
     built = [make(evidence) for make in makers]
-    return {table.id: table for table in built}
+    treated = trade_off.table_treatments(evidence)
+    return {table.id: table for table in (*built, *([treated] if treated.rows else []))}
 
 
 def _counts(outcomes: tuple[Outcome, ...]) -> dict[str, int]:
