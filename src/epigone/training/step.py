@@ -217,7 +217,7 @@ def _sums(
         for place, (family, own, config) in enumerate(read_by)
     ]  # fmt: skip
 
-    def sums(arrays: tuple[list[Float[Array, "B t D"]], Array, Array, Array]) -> tuple[Array, Array]:
+    def sums(arrays: tuple[list[Float[Array, "B t _"]], Array, Array, Array]) -> tuple[Array, Array]:
         found, following_Bt, weights_Bt, segments_Bt = arrays
         logits = [decoder.logits(*who, each, compute=compute) for who, each in zip(read_by, found, strict=True)]
         losses = token_losses(logits[0], following_Bt) * weights_Bt
