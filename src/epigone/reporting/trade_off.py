@@ -78,7 +78,7 @@ def table_treatments(evidence: Evidence) -> Table:
         smallest = spot.capability.minimum_difference or 0.0
         rows.append(
             (
-                Cell(spot.name, f"{spot.number}"), measured(spot.style), _points(spot.capability.estimate),
+                Cell(f"{spot.number}. {spot.name}"), measured(spot.style), _points(spot.capability.estimate),
                 Cell(f"{100 * smallest:.1f} pts", numeric=True), *(measured(result) for result in beside),
                 Cell("yes" if spot.on_frontier else "no", f"{_share(share)} of resamples"),
                 Cell(words.get(spot.arm, "not measured"), plural(spot.style.estimate.num_seeds, "seed"),
@@ -167,9 +167,9 @@ def draw_trade_off(found: Sequence[Spot], size: str) -> str:
 
 def _frontier(found: Sequence[Spot], axes: Axes) -> list[alt.Chart]:
     """A staircase: as much style as at its right end costs the capability of that end."""
-    on = sorted((s.style.estimate.value, s.capability.estimate.value) for s in found if s.on_frontier)
-    if not on or on[0][1] <= 0:  # nothing has more capability than the base: it begins the line
-        on = [(0.0, 0.0), *on]
+    places = [(s.style.estimate.value, s.capability.estimate.value) for s in found]
+    base = [] if any(x >= 0 and y >= 0 for x, y in places) else [(0.0, 0.0)]
+    on = sorted([*base, *(place for place, spot in zip(places, found, strict=True) if spot.on_frontier)])
     rows = [{"x": x, "y": y, "step": step} for step, (x, y) in enumerate(on)]
     line = alt.Chart(alt.Data(values=rows)).mark_line(
         color=SOFT_INK, strokeWidth=1.6, strokeDash=[5, 3], interpolate="step-before", aria=False
