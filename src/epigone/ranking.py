@@ -1,6 +1,6 @@
 """Several answers of one model to one prompt, put in order by a judge who compares them two by two.
 
-In: a judge, a prompt, different answers. Out: a Ranking. Pure but for the judge. Source: rejection sampling as in
+In: a judge, a prompt, different answers. Out: a Ranking. Pure but for the judge. Source: the choice of samples in
 arXiv 2307.09288, section 3.2.3, with comparisons in place of a reward model's marks.
 """
 

@@ -3,7 +3,7 @@
 In: several generations of one model on the same prompts, a judge. Out: `rankings/`: records.jsonl, of every prompt its
 answers from best to worst with their points; dropped.jsonl, prompts with fewer than two answers; best.jsonl, the best
 answers as dialogues that `curate` reads. Best-of-n imitation learns those; `tokenize_pairs` makes pairs of best and
-worst. Source: section 5 of the paper, which leaves a teacher's judgments to be tried; rejection sampling as in
+worst. Source: section 5 of the paper, which leaves a teacher's judgments to be tried; the best of several as in
 arXiv 2307.09288, section 3.2.3.
 """
 
