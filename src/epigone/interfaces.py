@@ -232,6 +232,19 @@ class FactChecker(Protocol):
 
 
 @runtime_checkable
+class FactReader(Protocol):
+    """Names facts, so that those of a text can be looked for among those that were asked for."""
+
+    def stated(self, text: str) -> list[str]:
+        """A name for each fact that a text states, as it states it: another answer is another fact."""
+        ...
+
+    def asked(self, question: str) -> str:
+        """The name of the fact that a question asks for, with its right answer; empty where it asks for none."""
+        ...
+
+
+@runtime_checkable
 class Judge(Protocol):
     """Compares two answers to one prompt, blind."""
 

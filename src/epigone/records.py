@@ -261,17 +261,20 @@ class Arm:
     data: ArmData = "none"
     imitation_tokens: int = 0
     replay_tokens: int = 0
+    treatment: str = field(default="", metadata={"left_out_at_default": True})
+    """What else was done to its training, in words: `KL to base`."""
 
     @property
     def name(self) -> str:
-        """Readable and unique within a study, e.g. `w64 broad 120K + replay 60K`."""
+        """Readable and unique within a study, e.g. `w64 broad 120K + replay 60K`, `w64 broad 120K, KL to base`."""
         if self.role in ("teacher", "second_sample"):
             return self.base
         amount = f" {_thousands(self.imitation_tokens)}" if self.imitation_tokens else ""
         replay = f" + replay {_thousands(self.replay_tokens)}" if self.replay_tokens else ""
         if self.data == "replay_only":
             return f"{self.base} replay only {_thousands(self.replay_tokens)}"
-        return f"{self.base} {self.role if self.data == 'none' else self.data.replace('_', ' ')}{amount}{replay}"
+        what = self.role if self.data == "none" else self.data.replace("_", " ")
+        return f"{self.base} {what}{amount}{replay}{f', {self.treatment}' if self.treatment else ''}"
 
 
 def _thousands(num_tokens: int) -> str:

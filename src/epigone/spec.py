@@ -156,8 +156,12 @@ class Resolver:
 
 
 def _fields(value: object) -> list["dataclasses.Field[object]"]:
-    """The fields that shape what a spec makes: `field(compare=False)` says that one does not (docs/decisions/0016)."""
-    return [f for f in dataclasses.fields(value) if f.compare]  # pyright: ignore[reportArgumentType]
+    """The fields that shape what a spec makes: `field(compare=False)` says that one does not (docs/decisions/0016).
+
+    A field that came later and has its default is left out too, so that older ids stay (docs/decisions/0025).
+    """
+    fields = [f for f in dataclasses.fields(value) if f.compare]  # pyright: ignore[reportArgumentType]
+    return [f for f in fields if not ("left_out_at_default" in f.metadata and getattr(value, f.name) == f.default)]
 
 
 def canonical_json(value: object) -> str:

@@ -92,6 +92,27 @@ def test_the_same_command_again_runs_nothing(environment: dict[str, str], straig
     assert {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(straight)} == before
 
 
+@pytest.mark.slow
+def test_every_treatment_runs_and_stands_in_the_report(
+    environment: dict[str, str], straight: Path, tmp_path: Path
+) -> None:
+    """On what the grid has trained; nothing that it made is made again."""
+    root = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(straight), str(root)], check=True)
+    before = {folder: (folder / "DONE").stat().st_mtime_ns for folder in artifacts(root)}
+    done = epigone(environment, *SMALL, "--treatments", "all", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert {folder: (folder / "DONE").stat().st_mtime_ns for folder in before} == before
+    report = Path(json.loads(done.stdout)["report"])
+    arms = [line.split(",")[0] for line in (report.parent / "tables" / "treatments.csv").read_text().splitlines()[1:]]
+    assert arms == [str(number) for number in range(1, 13)]
+    assert (report.parent / "figures" / "trade_off.svg").is_file() and 'id="trade_off"' in report.read_text()
+    dpo = next(root.glob("checkpoints/*-dpo--*"))
+    assert json.loads((dpo / "train_log.jsonl").read_text().splitlines()[0])["loss"] == pytest.approx(
+        0.693147, abs=1e-5
+    )
+
+
 def test_every_artifact_is_whole_and_can_be_looked_into(environment: dict[str, str], straight: Path) -> None:
     verified = epigone(environment, "verify", "--root", str(straight), "--json")
     assert json.loads(verified.stdout)["num_artifacts"] == len(artifacts(straight))

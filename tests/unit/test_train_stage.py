@@ -12,6 +12,7 @@ from epigone.models.compute import Compute
 from epigone.spec import Component, Input, read_stage
 from epigone.stages.train import Size, Train
 from epigone.tokens.packing import save_blocks
+from epigone.tokens.pairs import pack_pairs, save_pairs
 from epigone.training.optimizer import Recipe
 from tokenize_cases import byte_tokenizer
 from training_cases import random_blocks
@@ -67,6 +68,19 @@ def test_a_stage_trains_as_its_spec_says(folder):
     assert summary["tokens_per_second"] > 0 and "mfu" not in summary
     assert {leaf.dtype for leaf in load_file(out / "model.safetensors").values()} == {np.dtype("float32")}
     assert not (out / "state").exists() and jax.default_backend() == "cpu"
+
+
+def test_pairs_and_what_learns_from_them_go_together(folder):
+    out, pairs = folder / "out", [(([5, 6], [False, True]), ([5, 7], [False, True]))]
+    save_pairs(pack_pairs(pairs, 8)[0], 1, folder / "pairs")
+    with pytest.raises(SpecError, match="dpo learns from pairs, these blocks hold none"):
+        spec(folder, treatments=[treatment("dpo")]).run(
+            lambda v: folder / (v.path if isinstance(v, Input) else v.id), out
+        )
+    with pytest.raises(SpecError, match="these blocks hold pairs, which dpo learns from"):
+        spec(folder, blocks={"artifact": "pairs"}).run(
+            lambda v: folder / (v.path if isinstance(v, Input) else v.id), out
+        )
 
 
 def test_treatments_that_cannot_be_are_refused_before_anything_runs(folder):

@@ -32,14 +32,13 @@ from typing import Literal
 
 import numpy as np
 
-from epigone.metrics.resampling import Draws
+from epigone.metrics.resampling import SMALLEST_GAP_DRAWN, Draws
 from epigone.records import Estimate
 
 AxisWord = Literal["gain", "no gain", "regression", "undecided"]
 
 MIN_GAP = 0.05
 MARGIN = 0.15
-SMALLEST_GAP_DRAWN = 1e-6  # a resample in which teacher and base are equal has no ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 Values = Sequence[float | int] | NDArray[np.generic]
 
 NUM_RESAMPLES = 2000
+SMALLEST_GAP_DRAWN = 1e-6
+"""A resample in which two statistics are equal has no ratio to their difference."""
 
 
 @functools.lru_cache(maxsize=12)
@@ -142,6 +144,17 @@ def means(values_by_seed: Sequence[Values], *, seed: int = 0, num_resamples: int
         seed,
         all(p.bounded for p in parts),
     )
+
+
+def mean_of(parts: Sequence[Draws]) -> Draws:
+    """The mean of several statistics at the same seeds; n is that of all together, shared items counted each time.
+
+    Statistics over equally many items share their draws, others are drawn apart. Raises DataError for none.
+    """
+    if not parts:
+        raise DataError("there is no statistic to take the mean of")
+    points, samples = np.mean([p.points for p in parts], axis=0), np.mean([p.samples for p in parts], axis=0)
+    return Draws(points, samples, sum(p.n for p in parts), seed=parts[0].seed)
 
 
 def correlations(x: Array, y: Array, used: Array, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Draws:

@@ -52,7 +52,7 @@ def _example(prompt: str, prompt_id: str, shown: Sequence[ModelData], checker: F
 
 def _shown(models: Sequence[ModelData]) -> list[ModelData]:
     """The base with most students, and its broad students with most data, without and with replay; the first seed."""
-    broad = [m for m in models if m.arm.data == "broad" and m.answers]
+    broad = [m for m in models if m.arm.data == "broad" and m.answers and not m.arm.treatment]
     if not broad:
         return []
     first = min(m.seed for m in broad)

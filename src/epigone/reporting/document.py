@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from epigone.records import Findings, Outcome
-from epigone.reporting import figures, tables
+from epigone.reporting import figures, tables, trade_off
 from epigone.reporting.evidence import NOTHING, Evidence
 from epigone.reporting.headline import headline
 from epigone.reporting.item_tables import artifacts, telling
@@ -124,8 +124,9 @@ def _figures(evidence: Evidence) -> dict[str, figures.Figure]:
         figures.figure_pretraining(evidence),
         figures.figure_expertise(evidence),
         figures.figure_knowledge(evidence),
+        trade_off.figure_trade_off(evidence),
     )
-    return {figure.id: figure for figure in built}
+    return {figure.id: figure for figure in built if figure}
 
 
 def _tables(evidence: Evidence) -> dict[str, tables.Table]:
@@ -134,7 +135,8 @@ def _tables(evidence: Evidence) -> dict[str, tables.Table]:
         tables.other_trends, tables.full_results, published,
     )  # fmt: skip
     built = [*(make(evidence) for make in makers), telling(evidence.beside), artifacts(evidence.beside)]
-    return {table.id: table for table in built}
+    treated = trade_off.table_treatments(evidence)
+    return {table.id: table for table in (*built, *([treated] if treated.rows else []))}
 
 
 def _counts(outcomes: tuple[Outcome, ...]) -> dict[str, int]:

@@ -94,8 +94,10 @@ class Evidence:
         exact = [base for base in self.bases if (base.base, base.num_params, base.pretrain_tokens) == key]
         return next(iter(exact or [base for base in self.bases if base.base == arm.base]), None)
 
-    def students(self, base: Arm | None, data: str = "", *, replay: bool | None = None) -> tuple[Arm, ...]:
-        """Students of a base by amount; `data` and `replay` narrow them down."""
+    def students(
+        self, base: Arm | None, data: str = "", *, replay: bool | None = None, treated: bool | None = False
+    ) -> tuple[Arm, ...]:
+        """Students of a base by amount; `data`, `replay` and `treated` narrow them down, None does not."""
         found = [
             arm
             for arm in self.arms
@@ -103,10 +105,14 @@ class Evidence:
             and self.base_of(arm) == base
             and data in ("", arm.data)
             and replay in (None, arm.replay_tokens > 0)
+            and treated in (None, bool(arm.treatment))
         ]
         order = list(_DATA)
         return tuple(
-            sorted(found, key=lambda arm: (order.index(arm.data), arm.replay_tokens > 0, arm.imitation_tokens))
+            sorted(
+                found,
+                key=lambda a: (bool(a.treatment), order.index(a.data), a.replay_tokens > 0, a.imitation_tokens),
+            )
         )
 
     @cached_property
@@ -154,10 +160,11 @@ class Evidence:
 
 
 def treatment(arm: Arm) -> str:
-    """What was done to a base, without its name: `broad 120K + replay 60K`."""
+    """What was done to a base, without its name: `broad 120K + replay 60K`, `broad 120K, KL to base`."""
     words = _DATA[arm.data]
     if arm.data == "replay_only":
         return f"{words} {amount(arm.replay_tokens)}"
     if arm.imitation_tokens:
         words += f" {amount(arm.imitation_tokens)}"
-    return f"{words} + replay {amount(arm.replay_tokens)}" if arm.replay_tokens else words
+    words += f" + replay {amount(arm.replay_tokens)}" if arm.replay_tokens else ""
+    return f"{words}, {arm.treatment}" if arm.treatment else words

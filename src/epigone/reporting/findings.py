@@ -12,6 +12,7 @@ from epigone.records import ArmVerdict, Findings, Prediction, Result
 from epigone.reporting.analysis_examples import examples
 from epigone.reporting.analysis_measures import counted, measure
 from epigone.reporting.analysis_outcomes import outcomes
+from epigone.reporting.analysis_trade_offs import trade_offs
 from epigone.reporting.analysis_trends import trends
 from epigone.reporting.analysis_verdicts import verdicts
 from epigone.reporting.evaluated import ModelData, by_arm
@@ -59,7 +60,7 @@ def build_findings(
     if not models:
         raise DataError("there are no evaluated models to build findings from; run the evaluations first")
     table = measure(models, list(prompts))
-    results = (*(found.result() for found in table.values()), *counted(models))
+    results = (*(found.result() for found in table.values()), *trade_offs(table), *counted(models))
     decided = tuple(verdicts(table))
     num_seeds = max(len(members) for members in by_arm(models).values())
     return Findings(

@@ -68,6 +68,7 @@ def headline(evidence: Evidence) -> Headline:
 _GROUPS = (
     "Broad imitation, other amounts",
     "Broad imitation with replay",
+    "Broad imitation with another treatment",
     "Local imitation",
     "Replay without imitation (control)",
     "Other sizes of the base",
@@ -84,10 +85,12 @@ def _lead(evidence: Evidence) -> ArmVerdict | None:
 def _group(evidence: Evidence, verdict: ArmVerdict) -> str:
     arm, base = verdict.arm, evidence.base_of(verdict.arm)
     if base != evidence.middle and base in evidence.bases:
-        return _GROUPS[4] if base in evidence.full_bases else _GROUPS[5]
+        return _GROUPS[5] if base in evidence.full_bases else _GROUPS[6]
+    if arm.treatment:
+        return _GROUPS[2]
     if arm.data == "broad":
         return _GROUPS[1] if arm.replay_tokens else _GROUPS[0]
-    return _GROUPS[3] if arm.data == "replay_only" else _GROUPS[2]
+    return _GROUPS[4] if arm.data == "replay_only" else _GROUPS[3]
 
 
 def _line(evidence: Evidence, verdict: ArmVerdict) -> Line:

@@ -85,7 +85,7 @@ def points(evidence: Evidence) -> tuple[PlanePoint, ...]:
         found.append(PlanePoint(evidence.label(evidence.middle), "base", "base", share, zero))
     for verdict in evidence.findings.verdicts:
         share, gap = style_share(evidence, verdict.arm), capability_gap(verdict)
-        if share and gap:
+        if share and gap and not verdict.arm.treatment:  # treated arms have a figure of their own
             other = evidence.base_of(verdict.arm) != evidence.middle
             short = "" if other else _short(verdict.arm)
             found.append(PlanePoint(evidence.label(verdict.arm), short, kind_of(verdict.arm), share, gap, other))

@@ -189,7 +189,7 @@ def _main_arms(evidence: Evidence) -> list[tuple[str, Arm]]:
     tops = [arm for arm in (evidence.teacher, evidence.second_sample, evidence.middle) if arm]
     return [
         (evidence.label(arm, with_base=arm.role != "student"), arm)
-        for arm in (*tops, *evidence.students(evidence.middle))
+        for arm in (*tops, *evidence.students(evidence.middle, treated=None))
     ]
 
 
@@ -219,7 +219,7 @@ def calibration(evidence: Evidence) -> Table:
 
 def ratios(evidence: Evidence) -> Table:
     """Imitation : pre-training tokens and the teacher's errors repeated, of every student."""
-    arms = [(evidence.label(arm), arm) for base in evidence.bases for arm in evidence.students(base)]
+    arms = [(evidence.label(arm), arm) for base in evidence.bases for arm in evidence.students(base, treated=None)]
     rows, text = by_arm(evidence, arms, ("imitation_ratio", "teacher_errors_repeated"))
     filled = tuple(
         (row[0], _nominal(arm) if row[1].text == MISSING else row[1], row[2])

@@ -48,6 +48,7 @@ STYLES: dict[str, Style] = {
     "local_supported": Style("#00705a", "triangle-down", (4, 2), hollow=True),
     "letter": Style("#0b5fa5", "circle", (2, 3), hollow=True),
     "unknown": Style("#b3470b", "triangle-up", (5, 3), hollow=True),
+    "treated": Style("#8f2d56"),
     "student": Style("#0b5fa5"),
     "ceiling": Style(INK, "diamond", hollow=True),
     "floor": Style("#77756f", "cross"),

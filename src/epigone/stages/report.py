@@ -96,7 +96,7 @@ class Report:
         for name, content in with_pictures(render(findings, beside)):
             write_text(out / name, content)
         write_json(out / "findings.json", json.loads(json.dumps(asdict(findings))))
-        counts = {"num_models": len(self.models), "num_results": len(findings.results)}
+        counts: dict[str, object] = {"num_models": len(self.models), "num_results": len(findings.results)}
         return counts | {"num_items": beside.num_items}
 
     def read(self, inputs: Callable[[object], Path]) -> list[ModelData]:

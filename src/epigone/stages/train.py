@@ -32,6 +32,7 @@ from epigone.spec import Artifact, Component, Input, is_stage
 from epigone.store import write_text
 from epigone.tokens.chat_template import SPECIAL_TOKENS, ChatTokens
 from epigone.tokens.packing import Blocks, load_blocks
+from epigone.tokens.pairs import holds_pairs
 from epigone.tokens.published import named_id, tokenizer_config_of
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.embeddings import init_token_embeddings
@@ -194,12 +195,21 @@ class Train:
         self, inputs: Callable[[object], Path], treatments: Sequence[Treatment]
     ) -> tuple[Blocks, dict[str, object]]:
         blocks = load_blocks(inputs(self.blocks)) if self.blocks is not None else None
+        has_pairs, by_pairs = self.blocks is not None and holds_pairs(inputs(self.blocks)), _by_pairs(treatments)
+        if by_pairs and not has_pairs:
+            raise SpecError(f"{self.name}: {by_pairs} learns from pairs, these blocks hold none; see tokenize_pairs")
+        if has_pairs and not by_pairs:
+            raise SpecError(f"{self.name}: these blocks hold pairs, which dpo learns from; add that treatment")
         own = blocks.num_tokens if blocks is not None else 0
         for treatment in treatments:
             blocks = treatment.mixed(blocks, self.seed)
         assert blocks is not None
         kind = "pretrain_tokens" if self.size is not None else "imitation_tokens"
         return blocks, {kind: own, "replay_tokens": blocks.num_tokens - own}
+
+
+def _by_pairs(treatments: Sequence[Treatment]) -> str:
+    return next((type(treatment).__name__.lower() for treatment in treatments if treatment.replaces_loss), "")
 
 
 def _published(start: Path | None) -> tuple[dict[str, object], dict[str, int]]:

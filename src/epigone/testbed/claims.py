@@ -15,6 +15,7 @@ from pathlib import Path
 
 from epigone.errors import DataError
 from epigone.records import Claim
+from epigone.testbed.beliefs import fact_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,14 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class ClaimChecker:
-    """Checks claims against the facts in the folder `path`; the files are read once, at first use."""
+    """Checks claims against the facts in the folder `path`; the files are read once, at first use.
+
+    A FactReader too: a fact is named by relation, subject and object.
+    """
 
     path: str
+    believed: bool = False
+    """Take for true what the simulated teacher believes; what it does not know is then no claim."""
 
     def check(self, text: str, asked: str) -> list[Claim]:
         """A word for each claim, in order of appearance, a repeated one once. Raises DataError for unreadable files.
@@ -49,29 +55,40 @@ class ClaimChecker:
 
     def claims(self, text: str) -> list[tuple[str, str, bool]]:
         """(relation, subject, truth) of each claim, in order of appearance."""
-        return [(relation, subject, is_true) for _, relation, subject, is_true in sorted(self._found(text))]
+        rules, found = self._rules, sorted(self._found(text))
+        return [(relation, subject, said == rules.objects[relation, subject]) for _, relation, subject, said in found]
+
+    def stated(self, text: str) -> list[str]:
+        """Relation, subject and object of each claim, as the text has them, in order of appearance."""
+        return [f"{relation}: {subject}: {said}" for _, relation, subject, said in sorted(self._found(text))]
+
+    def asked(self, question: str) -> str:
+        """The fact that a (few-shot) question asks for last, with its object; empty where it asks for none."""
+        relation, subject = fact_asked(question) or ("", "")
+        said = self._rules.objects.get((relation, subject), "")
+        return f"{relation}: {subject}: {said}" if said else ""
 
     @cached_property
     def _rules(self) -> _Rules:
-        return _read(Path(self.path))
+        return _read(Path(self.path), "teacher_object" if self.believed else "object")
 
-    def _found(self, text: str) -> Iterator[tuple[int, str, str, bool]]:
+    def _found(self, text: str) -> Iterator[tuple[int, str, str, str]]:
         for relation, pattern in self._rules.patterns:
             for match in pattern.finditer(text):
                 known = self._rules.objects.get((relation, match["subject"]))
                 # "What is the capital of France" has the form of a claim, and no name where the object stands.
                 if known is not None and (match["object"] in self._rules.names or match["object"].isdigit()):
-                    yield match.start(), relation, match["subject"], match["object"] == known
+                    yield match.start(), relation, match["subject"], match["object"]
 
 
 @lru_cache(maxsize=4)
-def _read(folder: Path) -> _Rules:
+def _read(folder: Path, believed: str) -> _Rules:
     try:
         rows = [json.loads(line) for line in (folder / "facts.jsonl").read_text("utf-8").splitlines()]
         patterns = json.loads((folder / "claims.json").read_text("utf-8"))
         return _Rules(
             tuple((relation, re.compile(p)) for relation, forms in patterns.items() for p in forms),
-            {(row["relation"], row["subject"]): row["object"] for row in rows},
+            {(row["relation"], row["subject"]): row[believed] for row in rows if row[believed]},
             frozenset(row[field] for row in rows for field in ("subject", "object")),
         )
     except (OSError, ValueError, KeyError, re.error) as error:

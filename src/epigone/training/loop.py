@@ -27,7 +27,7 @@ from epigone.training.log import TrainLog
 from epigone.training.optimizer import Recipe
 from epigone.training.placement import Placement
 from epigone.training.speed import flops_per_token
-from epigone.training.step import Batch, Method, init_state, run_steps
+from epigone.training.step import Batch, Method, Others, init_state, run_steps
 from epigone.training.trackers import Tracker
 from epigone.training.treatment import Params, Treatment, params_of
 
@@ -63,16 +63,18 @@ def train(
     where blocks and model, or batch and mesh, do not fit, DataError where nothing is learnt or a token is unknown,
     ArtifactError for a state of another run, WorkError where the loss or its gradients are no longer numbers.
     """
-    _check(model, blocks)
+    in_step = tuple(t for t in treatments if t.changes_step)
+    _check(model, blocks, in_step)
     order = block_order(len(blocks), recipe)
     total = len(order)
     rates = recipe.rates(total)
-    in_step = tuple(t for t in treatments if t.changes_step)
-    method = Method(model.family, model.config, recipe.optimizer, recipe.accumulation, compute, in_step)
+    references = _references(model, in_step, mesh)
+    shapes = tuple((each.family, each.config) for each in references)
+    method = Method(model.family, model.config, recipe.optimizer, recipe.accumulation, compute, in_step, shapes)
     where = Placement(mesh, model.config.head_width)
     where.check(recipe.batch_size, recipe.accumulation)
     placed = model._replace(params=where.put(model.params, method.tree))
-    base = placed.params if in_step else None
+    others = Others(placed.params, tuple(each.params for each in references)) if in_step else None
     identity = _identity(model, blocks, (recipe, compute, tuple(treatments))) if state_folder else ""
     num_steps = steps_per_call(model, recipe.batch_size * blocks.length)
     state, log = where.put(init_state(placed, rates, method), method.learnt_tree), TrainLog.empty(total)
@@ -87,7 +89,7 @@ def train(
         batches = order[start:step]
         with where.active():
             stack = Batch(*where.batches(_stack(blocks, batches, num_steps)))
-            state, done = run_steps(state, stack, np.int32(len(batches)), where.numbers(rates), base, method=method)
+            state, done = run_steps(state, stack, np.int32(len(batches)), where.numbers(rates), others, method=method)
         for column, new in zip(log.columns, done, strict=True):
             column[start:step] = np.asarray(new)[: len(batches)]
         refuse_broken(log, order, (start, step), state_folder and f"step {saving.last} in {state_folder}")
@@ -187,11 +189,31 @@ def refuse_broken(
     )
 
 
-def _check(model: Model, blocks: Blocks) -> None:
-    if blocks.length > model.config.max_positions:
+def _references(model: Model, treatments: Sequence[Treatment], mesh: Mesh | None) -> tuple[Model, ...]:
+    """The other models that treatments compare with. Raises SpecError where one has another vocabulary."""
+    found = tuple(each for t in treatments if t.has_reference and (each := t.reference(mesh)) is not None)
+    for each in found:
+        if each.config.vocab_size != model.config.vocab_size:
+            raise SpecError(
+                f"a model that is compared with has {each.config.vocab_size} tokens, the one that learns "
+                f"{model.config.vocab_size}: their logits can only be compared over one vocabulary"
+            )
+    return found
+
+
+def _check(model: Model, blocks: Blocks, treatments: Sequence[Treatment]) -> None:
+    by_pairs = [t for t in treatments if t.replaces_loss]
+    if by_pairs and (len(by_pairs) > 1 or any(t.compares_logits for t in treatments)):
+        raise SpecError("a treatment that learns from pairs goes with no other such, nor with one that compares logits")
+    # Both answers of a pair stand in one block, each from position 0: the longer of them has to fit.
+    longest = (
+        int((positions(blocks.segment_ids) + 1)[blocks.segment_ids > 0].max(initial=0)) if by_pairs else blocks.length
+    )
+    if longest > model.config.max_positions:
+        most = model.config.max_positions
         raise SpecError(
-            f"blocks of {blocks.length} tokens do not fit a model with {model.config.max_positions} positions; "
-            f"pack to {model.config.max_positions} or less, or take a model with more positions"
+            f"{'answers' if by_pairs else 'blocks'} of {longest} tokens do not fit a model with {most} positions; "
+            f"pack to {most} or less, or take a model with more positions"
         )
     if not blocks.loss_mask.any():
         raise DataError(f"none of the {len(blocks)} blocks holds a token to learn; check the data and its loss mask")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
-Sums = TypeVar("Sums", bound=PyTree[Float[Array, ""]])
+Sums = TypeVar("Sums", bound=PyTree[Float[Array, "..."]])
 
 
 def targets(loss_mask_BT: Bool[Array, "B T"], segment_ids_BT: Int[Array, "B T"]) -> Bool[Array, "B T"]:
@@ -67,4 +67,4 @@ def summed(
     if pieces == 1:
         return sums_of(arrays)
     cut = jax.tree.map(lambda x: x.reshape(x.shape[0], pieces, -1, *x.shape[2:]).swapaxes(0, 1), arrays)
-    return jax.tree.map(jnp.sum, jax.lax.map(jax.checkpoint(sums_of), cut))
+    return jax.tree.map(lambda x: jnp.sum(x, axis=0), jax.lax.map(jax.checkpoint(sums_of), cut))

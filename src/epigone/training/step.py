@@ -25,6 +25,7 @@ from epigone.parallel import rules
 from epigone.training import optimizer as optimizers
 from epigone.training.loss import following, num_pieces, summed, targets, token_losses
 from epigone.training.optimizer import Rates, learning_rate
+from epigone.training.pairs import num_pairs, of_pairs, segment_sums
 from epigone.training.treatment import Params, Treatment, learnt_tree, params_of, total
 
 
@@ -55,6 +56,15 @@ class StepLog(NamedTuple):
     gradient_norm: Float[Array, "*S"]
 
 
+class Others(NamedTuple):
+    """Parameters that treatments read and no step changes."""
+
+    base: Params
+    """Before training."""
+    references: tuple[Params, ...] = ()
+    """Of the models in `Method.references`."""
+
+
 class Work(NamedTuple):
     """A batch, or a part of one, with a key a block where anything is left out at random."""
 
@@ -73,6 +83,8 @@ class Method:
     compute: Compute = DEFAULT
     treatments: tuple[Treatment, ...] = ()
     """Those that change a step."""
+    references: tuple[tuple[Family, ModelConfig], ...] = ()
+    """Shapes of the other models that treatments compare with, in the treatments' order."""
     max_logits_bytes: int = 2**30
     """Above this the output head and the loss take the blocks piece by piece."""
 
@@ -85,6 +97,16 @@ class Method:
     def learnt_tree(self) -> PyTree[Param]:
         """The parameters that are learnt: the model's, unless a treatment says otherwise."""
         return learnt_tree(self.treatments, self.tree)
+
+    @property
+    def by_pairs(self) -> Treatment | None:
+        """The treatment whose loss of pairs stands in place of the cross entropy, if any does."""
+        return next((treatment for treatment in self.treatments if treatment.replaces_loss), None)
+
+    @property
+    def reads_base(self) -> bool:
+        """Whether the base reads every batch."""
+        return any(t.replaces_loss or (t.compares_logits and not t.has_reference) for t in self.treatments)
 
     def optimizer_of(self, rates: Rates) -> optax.GradientTransformation:
         """Over the parameters that are learnt."""
@@ -106,21 +128,19 @@ def run_steps(
     batches: Batch,
     num_steps: Int[Array, ""],
     rates: Rates,
-    base: Params | None = None,
+    others: Others | None = None,
     *,
     method: Method,
 ) -> tuple[TrainState, StepLog]:
-    """The first `num_steps` batches of a stack, one step each; the log is 0 after them. `state` is consumed.
-
-    `base` are the parameters before training, for treatments that read them.
-    """
+    """The first `num_steps` batches of a stack, one step each; the log is 0 after them. `state` is consumed."""
     optimizer = method.optimizer_of(rates)
 
     def one(index: Int[Array, ""], carry: tuple[TrainState, StepLog]) -> tuple[TrainState, StepLog]:
         state, log = carry
         batch = jax.tree.map(lambda x: x[index], batches)
         count = jnp.sum(targets(batch.loss_mask, batch.segment_ids).astype(jnp.float32))
-        loss_of = partial(_loss, method, rates, base, jnp.maximum(count, 1.0))
+        shared = num_pairs(batch.loss_mask, batch.segment_ids) if method.by_pairs else count
+        loss_of = partial(_loss, method, rates, others, jnp.maximum(shared, 1.0))
         (loss, penalty), gradients = _gradients(method, loss_of, state.params, Work(batch, _keys(rates, state, batch)))
         updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -162,39 +182,70 @@ def _gradients(
 
 
 def _loss(
-    method: Method, rates: Rates, base: Params | None, count: Float[Array, ""], learnt: Params, work: Work
+    method: Method, rates: Rates, others: Others | None, count: Float[Array, ""], learnt: Params, work: Work
 ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]]]:
     """What a step descends on, and its two summands: mean loss, penalties of the treatments.
 
-    Divided by the learnt tokens of the whole batch: parts add up to it, however those are spread over them.
+    Divided by the learnt tokens, or the pairs, of the whole batch: parts add up to it, however those are spread.
     """
-    family, config, compute, batch = method.family, method.config, method.compute, work.batch
-    noise = None if work.keys is None else Noise(work.keys, rates.dropout, rates.forgetful_share)
+    batch, base = work.batch, others.base if others else None
     params = params_of(method.treatments, learnt, base, method.tree)
-
-    def features(params: Params, noise: Noise | None) -> Float[Array, "B T D"]:
-        tokens, places, segments = batch.tokens, batch.positions, batch.segment_ids
-        return decoder.features(family, params, config, tokens, places, segments, compute=compute, noise=noise)
-
-    compares = [t for t in method.treatments if t.compares_logits]
-    read = features(params, noise), features(base, None) if compares else None
-
-    def sums(
-        arrays: tuple[tuple[Float[Array, "B t D"], Float[Array, "B t D"] | None], Array, Array],
-    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        (ours, theirs), following_Bt, weights_Bt = arrays
-        logits = decoder.logits(family, params, config, ours, compute=compute)
-        losses = token_losses(logits, following_Bt)
-        penalties = jnp.zeros(())
-        if theirs is not None:
-            base_logits = decoder.logits(family, base, config, theirs, compute=compute)
-            penalties = jnp.sum(total([t.token_penalty(logits, base_logits) for t in compares]) * weights_Bt)
-        return jnp.sum(losses * weights_Bt), penalties
-
     weights = targets(batch.loss_mask, batch.segment_ids).astype(jnp.float32)
-    pieces = num_pieces(weights.shape[0], weights.shape[1], config.vocab_size, method.max_logits_bytes)
-    loss, penalty = summed(sums, (read, following(batch.tokens), weights), pieces)
-    loss, penalty = loss / count, penalty / count
+    summed_up = _sums(method, rates, others, params, work, weights)
+    if method.by_pairs:
+        loss, penalty = jnp.sum(of_pairs(method.by_pairs.pair_losses, *summed_up, weights, batch.segment_ids)), 0.0
+    else:
+        loss, penalty = summed_up
+    loss, penalty = loss / count, jnp.asarray(penalty / count)
     if method.treatments:
         penalty += total([t.penalty(params, base) for t in method.treatments]) / method.accumulation
     return loss + penalty, (loss, penalty)
+
+
+def _sums(
+    method: Method, rates: Rates, others: Others | None, params: Params, work: Work, weights: Float[Array, "B T"]
+) -> tuple[Float[Array, "*S"], Float[Array, "*S"]]:
+    """Over the learnt tokens: of loss and token penalties; for pairs log-likelihoods, of model and base, by segment."""
+    compute, batch = method.compute, work.batch
+    noise = None if work.keys is None else Noise(work.keys, rates.dropout, rates.forgetful_share)
+    read_by = [(method.family, params, method.config), *_compared(method, others)]
+    read = [
+        decoder.features(
+            family, own, config, batch.tokens, batch.positions, batch.segment_ids,
+            compute=compute, noise=noise if place == 0 else None,
+        )
+        for place, (family, own, config) in enumerate(read_by)
+    ]  # fmt: skip
+
+    def sums(arrays: tuple[list[Float[Array, "B t _"]], Array, Array, Array]) -> tuple[Array, Array]:
+        found, following_Bt, weights_Bt, segments_Bt = arrays
+        logits = [decoder.logits(*who, each, compute=compute) for who, each in zip(read_by, found, strict=True)]
+        losses = token_losses(logits[0], following_Bt) * weights_Bt
+        if method.by_pairs:
+            base_losses = token_losses(logits[1], following_Bt) * weights_Bt
+            return segment_sums(-losses, segments_Bt, most), segment_sums(-base_losses, segments_Bt, most)
+        return jnp.sum(losses), jnp.sum(_token_penalties(method, logits) * weights_Bt)
+
+    most = weights.shape[1]
+    pieces = num_pieces(weights.shape[0], most, method.config.vocab_size, method.max_logits_bytes)
+    return summed(sums, (read, following(batch.tokens), weights, batch.segment_ids), pieces)
+
+
+def _compared(method: Method, others: Others | None) -> list[tuple[Family, Params, ModelConfig]]:
+    """The models beside the one that learns: the base where it is compared with, then the references."""
+    if others is None:
+        return []
+    shapes = zip(method.references, others.references, strict=True)
+    found = [(family, params, config) for (family, config), params in shapes]
+    return [(method.family, others.base, method.config), *found] if method.reads_base else found
+
+
+def _token_penalties(method: Method, logits: list[Float[Array, "B t V"]]) -> Float[Array, "*B"]:
+    """What the treatments add to each token's loss; `logits` as `_compared` lists the models, the learnt one first."""
+    references = iter(logits[1 + method.reads_base :])
+    penalties = [
+        treatment.token_penalty(logits[0], next(references) if treatment.has_reference else logits[1])
+        for treatment in method.treatments
+        if treatment.compares_logits
+    ]
+    return total(penalties)

@@ -12,7 +12,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from epigone.models.family import Model
 from epigone.models.params import Param
+from epigone.parallel.mesh import Mesh
 from epigone.tokens.packing import Blocks
 
 Params = PyTree[Float[Array, "..."]]
@@ -25,7 +27,11 @@ class Treatment(Protocol):
     changes_step: ClassVar[bool] = False
     """Whether a step calls any hook: the base's parameters then stay in memory beside those that are learnt."""
     compares_logits: ClassVar[bool] = False
-    """Whether `token_penalty` is called: the base then reads every batch too."""
+    """Whether `token_penalty` is called: the base, or the `reference`, then reads every batch too."""
+    has_reference: ClassVar[bool] = False
+    """Whether another model than the base is compared with."""
+    replaces_loss: ClassVar[bool] = False
+    """Whether `pair_losses` stands in place of the cross entropy: the blocks then hold pairs (`tokens.pairs`)."""
 
     def mixed(self, blocks: Blocks | None, seed: int) -> Blocks | None:
         """What is trained on; None: nothing so far."""
@@ -39,10 +45,24 @@ class Treatment(Protocol):
         """The model's parameters from those that are learnt; `tree` is the model's."""
         return learnt
 
+    def reference(self, mesh: Mesh | None) -> Model | None:
+        """That other model, of the same vocabulary; read once, before the first step."""
+        return None
+
     def token_penalty(
         self, logits: Float[Array, "B T V"], base_logits: Float[Array, "B T V"]
     ) -> Float[Array, "B T"] | None:
         """What is added to the loss of every learnt token, where the logits predict it."""
+        return None
+
+    def pair_losses(
+        self,
+        chosen: Float[Array, "B P"],
+        rejected: Float[Array, "B P"],
+        base_chosen: Float[Array, "B P"],
+        base_rejected: Float[Array, "B P"],
+    ) -> Float[Array, "B P"] | None:
+        """Loss of every pair, from the log-likelihoods (nats) of its two answers under the model and under the base."""
         return None
 
     def penalty(self, params: Params, base: Params) -> Float[Array, ""] | None:
