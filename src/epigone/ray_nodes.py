@@ -18,6 +18,7 @@ import epigone
 from epigone import discover
 from epigone.errors import EpigoneError
 from epigone.interfaces import StageSpec
+from epigone.mirror import VARIABLE, Mirror
 from epigone.parallel.launch import COORDINATOR, NUM_PROCESSES, RANK
 from epigone.schedule import build, build_part, peak_bytes
 from epigone.store import Store
@@ -39,8 +40,11 @@ class Place:
 
     def complaint(self) -> str:
         """Why stages cannot run in this process; empty where they can."""
-        if not (Path(self.root) / ".staging" / self.mark).exists():
-            return f"does not see the root {self.root}; it must be a folder that all nodes share, at the same path"
+        if Mirror.named() is None and not (Path(self.root) / ".staging" / self.mark).exists():
+            return (
+                f"does not see the root {self.root}; it must be a folder that all nodes share, at the same path, or "
+                f"{VARIABLE} must name an object store"
+            )
         if epigone.__version__ != self.version:
             return f"has epigone {epigone.__version__}, here it is {self.version}; install the same on all nodes"
         return ""

@@ -28,6 +28,7 @@ import epigone
 from epigone.answers import kept_at
 from epigone.errors import ArtifactError, DiskFullError, SpecError
 from epigone.interfaces import StageSpec
+from epigone.mirror import Mirror
 from epigone.progress import ProgressFile, listening
 from epigone.spec import Artifact, Input, Resolver, canonical_json, is_stage
 from epigone.streams import url_of
@@ -52,7 +53,7 @@ class Store:
         if not isinstance(source, Artifact) and not is_stage(source):
             raise SpecError(f"{source!r} is neither a stage nor an artifact nor a file")
         folder = self.folder(source)
-        if not (folder / "DONE").exists():
+        if not (folder / "DONE").exists() and not self._fetched(folder):
             raise ArtifactError(f"artifact {folder} is not there (no DONE file); run the stage that builds it")
         return folder
 
@@ -66,13 +67,26 @@ class Store:
 
     def is_done(self, spec: StageSpec) -> bool:
         """Whether the artifact is whole. Raises ArtifactError where it is corrupt or belongs to another spec."""
-        folder = self.folder(spec)
-        if not (folder / "DONE").exists():
+        folder, mirror = self.folder(spec), Mirror.named()
+        if (folder / "DONE").exists():
+            check_sizes(folder)
+            stored = _load_json(folder / "spec.json").get("spec")
+        elif mirror and mirror.has(self.resolver.id(spec)):
+            stored = mirror.spec(self.resolver.id(spec))  # the files come when they are read
+        else:
             return False
-        check_sizes(folder)
-        stored = _load_json(folder / "spec.json")
-        if stored.get("spec") != json.loads(canonical_json(self.resolver.resolve(spec))):
+        if stored != json.loads(canonical_json(self.resolver.resolve(spec))):
             raise ArtifactError(f"{folder} was built from another spec (hash collision); move it away and run again")
+        return True
+
+    def _fetched(self, folder: Path) -> bool:
+        """Whether an artifact that was not here has come from the mirror."""
+        mirror, artifact_id = Mirror.named(), f"{folder.parent.name}/{folder.name}"
+        if mirror is None or not mirror.has(artifact_id):
+            return False
+        scratch = self.root / ".staging"
+        scratch.mkdir(parents=True, exist_ok=True)
+        mirror.fetch(artifact_id, folder, scratch)
         return True
 
     def build(self, spec: StageSpec) -> Path:
@@ -82,6 +96,9 @@ class Store:
             with self._locked(spec):
                 if not self.is_done(spec):
                     self._publish(spec, folder)
+                if mirror := Mirror.named():
+                    self.path(spec)
+                    mirror.send(self.resolver.id(spec), folder)
         except Exception as error:
             if _is_disk_full(error):
                 raise DiskFullError(f"disk full while building {folder}; free space and run it again") from error

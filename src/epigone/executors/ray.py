@@ -22,6 +22,7 @@ import epigone
 from epigone import discover
 from epigone.errors import SpecError, WorkError
 from epigone.interfaces import StageSpec
+from epigone.mirror import VARIABLE, Mirror
 from epigone.needs import Needs, Room, hosts_of, needs_of, processors_as_devices
 from epigone.ray_nodes import Gang, Place, Report, complaint, report, report_of_gang
 from epigone.schedule import Schedule, peak_bytes, single_thread
@@ -278,6 +279,8 @@ class _Run:
         for _ in range(_ARRIVAL_SECONDS * 4):
             if folder.parent.is_dir() and folder.name in os.listdir(folder.parent) and (folder / "DONE").exists():
                 return None
+            if (mirror := Mirror.named()) and mirror.has(self.schedule.resolver.id(stage)):
+                return None
             time.sleep(0.25)
         return f"was built, but {folder} is not seen here; {self.place.root} must be a folder that all nodes share"
 
@@ -307,7 +310,7 @@ class _Run:
         return task.remote(*arguments)
 
     def _environment(self) -> dict[str, str]:
-        environment = single_thread()
+        environment = single_thread() | ({VARIABLE: mirror.url} if (mirror := Mirror.named()) else {})
         if self.options.address != "local":  # programs compiled for this machine's CPU may not run on another's
             del environment["JAX_COMPILATION_CACHE_DIR"]
         return environment
