@@ -7,6 +7,7 @@ on (https://docs.python.org/3/library/contextvars.html).
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Container, Generator
 from contextlib import contextmanager, suppress
@@ -85,7 +86,11 @@ class Progress:
 
 
 class ProgressFile:
-    """A Listener that keeps the last word in a file of a folder; to be used as a context, after which it is gone."""
+    """A Listener that keeps the last word in a file of a folder; to be used as a context, after which it is gone.
+
+    What is told too soon after a write is written a little later, should nothing more be told: the last word before a
+    long wait is the one that people look at.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = folder / FILE_NAME
@@ -94,6 +99,9 @@ class ProgressFile:
         self._phase = (0, "")
         self._last = self._first = 0
         self._begun = 0.0
+        self._told: Progress | None = None
+        self._lock = threading.Lock()
+        self._later: threading.Timer | None = None
 
     def __call__(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Take note; write, unless that was done just now."""
@@ -101,17 +109,37 @@ class ProgressFile:
         if self._phase != (total, unit) or done < self._last:
             self._phase, self._first, self._begun = (total, unit), done, now
         self._last = done
-        if now - self._written >= WRITE_SECONDS:
-            self._written = now
-            told = Progress(done, total, unit, note, self._first, now - self._begun)
+        with self._lock:
+            self._told = Progress(done, total, unit, note, self._first, now - self._begun)
+            if now - self._written >= WRITE_SECONDS:
+                self._write(now)
+            elif self._later is None:
+                self._later = threading.Timer(WRITE_SECONDS, self._write_later)
+                self._later.daemon = True
+                self._later.start()
+
+    def _write(self, now: float) -> None:
+        self._written = now
+        if self._told is not None:
             with suppress(OSError):  # a full disk is for the stage to find, not for whoever tells of it
-                self._path.write_text(json.dumps(asdict(told)), encoding="utf-8")
+                self._path.write_text(json.dumps(asdict(self._told)), encoding="utf-8")
+            self._told = None
+
+    def _write_later(self) -> None:
+        with self._lock:
+            if self._later is not None:
+                self._later = None
+                self._write(self._clock())
 
     def __enter__(self) -> "ProgressFile":
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._path.unlink(missing_ok=True)
+        with self._lock:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
+            self._path.unlink(missing_ok=True)
 
 
 def read_progress(folder: Path) -> Progress | None:

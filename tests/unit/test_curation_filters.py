@@ -20,8 +20,9 @@ from epigone.curation.toxicity import Toxicity
 from epigone.errors import SpecError
 from epigone.interfaces import Filter
 from epigone.metrics.languages import prose
-from epigone.records import Conversation, Drop, Message
+from epigone.records import Conversation, Drop, Message, Score
 from epigone.spec import Component
+from epigone.store import write_records
 from epigone.toxicity.profanity import Profanity
 
 
@@ -35,6 +36,16 @@ def dropped(rule: Filter, *talks: Conversation) -> list[str]:
     return [row.detail for row in rule.apply(talks) if isinstance(row, Drop)]
 
 
+class Asked:
+    """Reads the fact `asked` out of a question, and no fact out of a dialogue."""
+
+    def stated(self, text: str) -> list[str]:
+        return []
+
+    def asked(self, question: str) -> str:
+        return question
+
+
 @pytest.fixture(scope="session")
 def all_filters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Filter]:
     """Every filter there is, by its file's name, with options that it needs."""
@@ -43,11 +54,14 @@ def all_filters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Filter]:
     folder = tmp_path_factory.mktemp("filters")
     (folder / "asked.jsonl").write_text('{"prompt": "Write a poem about the sea and the sky"}\n')
     write_dataset(folder / "records.parquet", [talk("Write a poem about the sea and the land", "No")])
+    (folder / "scores").mkdir()
+    write_records(folder / "scores" / "records.jsonl", [Score("a", {"exact_match": 1.0}, "asked", "reply")])
     options: dict[str, dict[str, object]] = {
         "contamination": {"paths": (str(folder / "asked.jsonl"),)},
         "training_overlap": {"path": str(folder / "records.parquet")},
         "toxicity": {"scorer": Profanity()},
         "known": {"model": Canned(default="No")},
+        "known_facts": {"scores": str(folder / "scores"), "facts": Asked()},
     }
     return {name: discover.make("curation", name, options.get(name, {})) for name in discover.names("curation")}
 
@@ -80,7 +94,7 @@ def test_everything_goes_out_once_in_order_unchanged(all_filters, name: str) -> 
     check()
 
 
-STREAMING = {"code_prompts", "duplicates", "keywords", "language", "length", "pii", "toxicity"}
+STREAMING = {"code_prompts", "duplicates", "keywords", "known_facts", "language", "length", "pii", "toxicity"}
 
 
 @pytest.mark.parametrize("name", discover.names("curation"))

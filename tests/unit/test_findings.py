@@ -67,7 +67,7 @@ def model(arm: Arm, seed: int = 0, *, nq: float, chat: float, lama: float = 0.7,
         "stated_facts": facts,
     }
     tokens = {"imitation_tokens": 1.03 * arm.imitation_tokens, "pretrain_tokens": 1e6} if arm.num_params else {}
-    return ModelData(arm, seed, scores, {name: f"{name}--1" for name in scores}, answers, {}, tokens)
+    return ModelData(arm, seed, scores, {name: f"{name}--1" for name in scores}, answers, {}, tokens=tokens)
 
 
 def judged(data: ModelData, teacher: ModelData, levels=(0.0, 1.0)) -> ModelData:

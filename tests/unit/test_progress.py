@@ -64,6 +64,23 @@ def test_the_file_is_written_now_and_then_and_each_phase_has_a_rate(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_last_word_before_a_long_wait_is_written_too(tmp_path: Path) -> None:
+    with ProgressFile(tmp_path) as told:
+        told(1, 9, "rows")
+        told(2, 9, "rows")
+        told(3, 9, "rows")
+        assert read_progress(tmp_path).done == 1
+        for _ in range(500):
+            if (found := read_progress(tmp_path)) is not None and found.done == 3:
+                break
+            time.sleep(0.02)
+        assert read_progress(tmp_path).done == 3
+        told(4, 9, "rows")
+        told(5, 9, "rows")
+    time.sleep(0.4)  # nothing is written into a folder that was left
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"done": 1}', "[1]"])
 def test_a_file_that_is_being_written_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE_NAME).write_text(text)

@@ -90,7 +90,7 @@ def test_the_command_line_from_dataset_to_text(folder: Path) -> None:
         (("--template-option", "sytem=fold"), "has no option 'sytem'"),
         (("--packing", "tight"), "documents or chop"),
         (("--amounts", "1M", "many"), "'many' is no amount"),
-        (("--executor", "elsewhere"), "there is local, ray"),
+        (("--executor", "elsewhere"), "there is local, here, ray"),
     ],
 )
 def test_wrong_words_get_one_message(folder: Path, arguments: tuple[str, ...], message: str) -> None:
