@@ -28,6 +28,21 @@ _VERDICTS: dict[tuple[str, Order], Verdict] = {
 }
 
 
+TWO_ANSWERS = """Compare two answers to the same request. Judge by whether an answer does what was asked, whether what it says
+is true, and whether it is clear. Neither its length, nor its form, nor whether it came first or second makes it better.
+
+<request>
+{asked}
+</request>
+
+<answer 1>
+{first}
+</answer 1>
+
+<answer 2>
+{second}
+</answer 2>"""
+"""What judges of two whole answers ask alike, to be formatted with `asked`, `first` and `second`."""
 SPECIMEN = Shown("<asked>", "<first>", "<second>", "<reference>")
 
 

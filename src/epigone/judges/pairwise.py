@@ -10,22 +10,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from epigone.interfaces import Marks, Shown
+from epigone.judging import TWO_ANSWERS
 from epigone.records import Message
 
-ASK = """Compare two answers to the same request. Judge by whether an answer does what was asked, whether what it says
-is true, and whether it is clear. Neither its length, nor its form, nor whether it came first or second makes it better.
-
-<request>
-{asked}
-</request>
-
-<answer 1>
-{first}
-</answer 1>
-
-<answer 2>
-{second}
-</answer 2>
+ASK = f"""{TWO_ANSWERS}
 
 Give your reasons in one or two sentences. Then end with one of these lines and nothing behind it:
 VERDICT: 1
