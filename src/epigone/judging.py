@@ -27,8 +27,8 @@ _VERDICTS: dict[tuple[str, Order], Verdict] = {
     ("tie", "b"): "tie",
 }
 
-
-TWO_ANSWERS = """Compare two answers to the same request. Judge by whether an answer does what was asked, whether what it says
+TWO_ANSWERS = """\
+Compare two answers to the same request. Judge by whether an answer does what was asked, whether what it says
 is true, and whether it is clear. Neither its length, nor its form, nor whether it came first or second makes it better.
 
 <request>
