@@ -106,18 +106,6 @@ def build_all(
     return [store.path(stage) for stage in stages]
 
 
-def build_here(stages: Sequence[StageSpec], root: Path, console: Console) -> list[Path]:
-    """The same one after the other in this process, with every core and device that it has."""
-    store = Store(root)
-    missing = [stage for stage in in_order(stages, store.resolver) if not store.is_done(stage)]
-    with going_on(console), ProgressBars(console, missing, 1, root) as on_event:
-        for stage in missing:
-            on_event("start", stage)
-            store.build(stage)
-            on_event("done", stage)
-    return [store.path(stage) for stage in stages]
-
-
 @contextmanager
 def going_on(console: Console) -> Generator[None, None, None]:
     """Tells, at Ctrl-C, that nothing is lost."""

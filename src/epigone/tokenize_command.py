@@ -13,7 +13,8 @@ from typing import Literal, cast, get_args
 from rich.console import Console
 from rich.table import Table
 
-from epigone.commands import build_all, build_here
+from epigone import discover
+from epigone.commands import build_all
 from epigone.component_text import artifact_of
 from epigone.errors import SpecError
 from epigone.schedule import peak_bytes
@@ -52,10 +53,8 @@ def run_tokenize(wanted: Wanted, root: Path, *, num_workers: int = 1, quiet: boo
     console = Console(stderr=True, quiet=quiet)
     stages = plan(wanted, root)
     started = time.monotonic()
-    if wanted.executor == "local":
-        folders = build_here(stages, root, console)
-    else:
-        folders = build_all(stages, root, console, num_workers, wanted.executor)
+    executor = "here" if wanted.executor == "local" else wanted.executor  # the tokenizer uses every core by itself
+    folders = build_all(stages, root, console, num_workers, executor)
     found = [{"artifact": str(f), "max_tokens": s.max_tokens} | read_summary(f) for s, f in zip(stages, folders)]
     cost: dict[str, float] = {
         "wall_seconds": round(time.monotonic() - started, 1),
@@ -125,6 +124,8 @@ def _template(wanted: Wanted) -> Component:
             options[key] = Input(value) if key in ("source", "config", "tokenizer") else _plain(value)
     if wanted.template == "jinja":
         options = _published(wanted.tokenizer) | options | ({"variables": tuple(variables)} if variables else {})
+    if not any(isinstance(value, Input) for value in options.values()):
+        discover.make("tokens.templates", wanted.template, options)  # a wrong option is told before anything runs
     return Component.of("tokens.templates", wanted.template, **options)
 
 

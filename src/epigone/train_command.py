@@ -13,12 +13,13 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from epigone.commands import build_all, build_here
+from epigone.commands import build
 from epigone.component_text import artifact_of, artifact_under, component
 from epigone.errors import SpecError
 from epigone.gguf_file import find_gguf
 from epigone.models.compute import Compute
-from epigone.spec import Artifact, Component, Input, build
+from epigone.spec import Artifact, Component, Input
+from epigone.spec import build as read_spec
 from epigone.stages.train import Train
 from epigone.store import read_summary
 from epigone.training.optimizer import Recipe
@@ -45,8 +46,7 @@ def run_train(wanted: Wanted, root: Path, *, executor: str = "local", quiet: boo
     """Train; returns the checkpoint's folder and its summary. Raises EpigoneError."""
     console = Console(stderr=True, quiet=quiet)
     stage = plan(wanted, root)
-    here = executor == "local"
-    [folder] = build_here([stage], root, console) if here else build_all([stage], root, console, 1, executor)
+    folder = build(stage, root, console, 1, "here" if executor == "local" else executor)
     summary = read_summary(folder)
     table = Table("", stage.name, box=None, title="trained")
     for name in SHOWN:
@@ -96,7 +96,7 @@ def _tokenizer(start: Path) -> Input:
 def _template(blocks: Path) -> Component:
     """How the blocks were written, which the student must know to be asked."""
     spec = json.loads((blocks / "spec.json").read_text())["spec"]
-    return cast(Component, build(object, spec["template"], f"{blocks}/spec.json"))
+    return cast(Component, read_spec(object, spec["template"], f"{blocks}/spec.json"))
 
 
 def _slug(artifact: Artifact) -> str:
