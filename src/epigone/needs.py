@@ -89,10 +89,10 @@ def _checkpoints(value: object) -> Iterator[StageSpec | Artifact | Input]:
 
 def _weights(source: StageSpec | Artifact | Input, store: Store) -> int:
     """Bytes of the weights in a checkpoint, before it is there those of what it starts from; 0 of whatever is none."""
-    start = getattr(source, "start", None)
-    if start is not None and not (store.folder(cast(StageSpec, source)) / "DONE").exists():
-        return _weights(start, store)
     try:
+        if not isinstance(source, Input) and not (store.folder(source) / "DONE").exists():
+            start = getattr(source, "start", None)
+            return _weights(start, store) if start is not None else 0  # and a mirror sends nothing for an estimate
         path = store.path(source)
         files = [path] if path.is_file() else list(path.glob("*")) if path.is_dir() else []
         return sum(file.stat().st_size for file in files if file.suffix in WEIGHTS)

@@ -12,6 +12,7 @@ import pytest
 from epigone.errors import ArtifactError, SpecError
 from epigone.interfaces import StageSpec
 from epigone.mirror import VARIABLE, Mirror
+from epigone.needs import needs_of
 from epigone.store import Store, verify
 
 built: list[str] = []
@@ -57,6 +58,7 @@ def test_what_one_machine_built_another_does_not(mirror: Mirror, tmp_path: Path)
         here.build(stage)
     assert built == ["one ", "two"] and mirror.has(here.resolver.id(SECOND))
     assert there.is_done(SECOND) and there.is_done(FIRST)
+    needs_of(Word("three", FIRST), there)
     assert not list((tmp_path / "there").glob("words/*"))  # nothing comes before it is read
     folder = there.build(SECOND)
     assert built == ["one ", "two"] and (folder / "deep" / "text.txt").read_text() == "one two"
