@@ -25,6 +25,7 @@ from epigone import (
     report_cli,
     serve_cli,
     show_cli,
+    support_cli,
     trace_cli,
     train_cli,
 )
@@ -342,7 +343,7 @@ chat = app.command()(serve_cli.chat)
 rate = app.command()(rate_cli.rate)
 crowd = app.command()(rate_cli.crowd)
 trace = app.command()(trace_cli.trace)
-support = app.command()(trace_cli.support)
+support = app.command()(support_cli.support)
 
 SEVERAL = {
     "audit": ("--student", "--judgments", "--scores", "--benchmark", "--fail-if"),
