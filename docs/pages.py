@@ -52,7 +52,7 @@ def main() -> None:
         target = out / page
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(with_links(text, page), encoding="utf-8")
-    others = {str(page): path for page, path in documents.items() if path.suffix in (".png", ".jsonl")}
+    others = {str(page): path for page, path in documents.items() if path.suffix not in (".md", ".py")}
     for name, path in (others | {f"files/{name}": ROOT / name for name in linked_files()}).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / name)

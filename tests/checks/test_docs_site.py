@@ -21,6 +21,11 @@ def pages() -> ModuleType:
     return module
 
 
+def without_code(text: str) -> str:
+    """Markdown less what only looks like a link there."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", text, flags=re.S))
+
+
 def test_every_document_stands_in_the_navigation() -> None:
     listed = set(re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     documents = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("**/*.md")}
@@ -49,6 +54,20 @@ def test_the_reference_has_every_verb_component_and_module(pages: ModuleType) ->
         assert f"### benchmarks.{benchmark}\n" in found["reference/components.md"]
     listed = set(re.findall(r"python/(\w+)\.md\)", found["reference/python.md"]))
     assert listed == {path.stem for path in PACKAGE.iterdir() if not path.name.startswith(("_", "."))}
+
+
+def test_every_link_leads_to_a_file_of_the_site(
+    pages: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pages.py", str(tmp_path)])
+    pages.main()
+    found = [
+        (page.relative_to(tmp_path), target)
+        for page in tmp_path.rglob("*.md")
+        for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)\s]*)?\)", without_code(page.read_text(encoding="utf-8")))
+    ]
+    assert len(found) > 200
+    assert [(page, target) for page, target in found if not (tmp_path / page.parent / target).exists()] == []
 
 
 @pytest.mark.slow
