@@ -126,7 +126,7 @@ def command_line() -> str:
     """Every verb with its arguments and options, and every study with its own."""
     import typer  # noqa: PLC0415
 
-    from epigone.cli import app  # noqa: PLC0415
+    from epigone.cli.app import app  # noqa: PLC0415
 
     group = typer.main.get_command(app)
     lines = ["# Command line", "", "Made from the program itself: `epigone VERB --help` says the same.", ""]
@@ -160,7 +160,7 @@ def _default(value: object) -> str:
 
 def _studies() -> list[str]:
     from epigone import discover  # noqa: PLC0415
-    from epigone.study_options import OWN_COMMAND, described  # noqa: PLC0415
+    from epigone.commands.study_options import OWN_COMMAND, described  # noqa: PLC0415
 
     lines: list[str] = []
     for name in discover.names("studies"):

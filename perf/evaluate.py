@@ -32,8 +32,8 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from epigone.backends.checkpoint import Checkpoint
 from epigone.benchmarks.mmlu import MMLU
+from epigone.commands.export import run_export
 from epigone.decoding.engine import Engine
-from epigone.export_command import run_export
 from epigone.models import llama, params
 from epigone.models.weights import load_checkpoint, save_checkpoint
 from epigone.records import Item, Score

@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx2
 from starlette.types import ASGIApp
 
+from epigone.commands.rating_sources import read_models
 from epigone.rating import raters
 from epigone.rating.campaign import Campaign, founded
 from epigone.rating.database import opened
 from epigone.rating.pairs import pairs_of, read_known
 from epigone.rating.rules import Rules
-from epigone.rating_sources import read_models
 
 KEY, OPEN_CODE = "a-long-key", "open-house"
 TOPICS = ("bread", "bridges", "chess", "clouds", "gardens", "honey", "maps", "rivers", "sleep", "stars")

@@ -1,6 +1,6 @@
 """`python -m epigone` is the command `epigone`."""
 
-from epigone.cli import main
+from epigone.cli.app import main
 
 if __name__ == "__main__":
     main()

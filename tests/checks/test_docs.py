@@ -33,7 +33,7 @@ def epigone_line(words: list[str]) -> None:
     command = [
         sys.executable,
         "-c",
-        "from epigone.cli import main; main()",
+        "from epigone.cli.app import main; main()",
         *words[1 : 3 if words[1] == "study" else 2],
         "--help",
     ]

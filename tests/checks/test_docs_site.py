@@ -46,7 +46,7 @@ def test_links_between_files_become_links_between_pages(pages: ModuleType) -> No
 
 def test_the_reference_has_every_verb_component_and_module(pages: ModuleType) -> None:
     found = pages.generated()
-    from epigone.cli import app
+    from epigone.cli.app import app
 
     verbs = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
     assert verbs <= {name.replace("_", "-") for name in re.findall(r"## epigone ([\w-]+)\n", found["reference/cli.md"])}

@@ -25,14 +25,14 @@ assert not (bridge and bridge.backends_are_initialized()), "a module started a J
 
 HELP = """
 import sys
-from epigone.cli import main
+from epigone.cli.app import main
 sys.argv = ["epigone", "--help"]
 try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
 heavy = sorted({"jax", "jaxlib", "optax", "scipy", "polars", "altair"} & set(sys.modules))
-assert "epigone.cli" in sys.modules and not heavy, f"--help loaded {heavy}"
+assert "epigone.cli.app" in sys.modules and not heavy, f"--help loaded {heavy}"
 """
 
 

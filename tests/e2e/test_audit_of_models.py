@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from epigone.audit_command import Price, Sources, run_audit
-from epigone.billing import bills, within
+from epigone.commands.audit import Price, Sources, run_audit
+from epigone.commands.billing import bills, within
 from epigone.errors import SpecError, WorkError
 from epigone.records import ScoreSheet
 from epigone.spec import in_order

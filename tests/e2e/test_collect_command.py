@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from epigone.collect_command import Choice, Wanted, run_bill, run_collect
+from epigone.commands.collect import Choice, Wanted, run_bill, run_collect
 from epigone.datasets import write_dataset
 from epigone.errors import SpecError, WorkError
 from epigone.records import Conversation, Message
@@ -35,7 +35,7 @@ def run(wanted: Wanted, root: Path, *, retry_failed: bool = False) -> dict:
 
 def test_the_command_line(tmp_path: Path) -> None:
     prompts = write(tmp_path / "p.jsonl", {f"p{n}": [("user", f"what is {n}")] for n in range(5)})
-    program = [sys.executable, "-c", "from epigone.cli import main; main()", "collect", str(prompts)]
+    program = [sys.executable, "-c", "from epigone.cli.app import main; main()", "collect", str(prompts)]
     with running() as url:
         options = ["--teacher", url, "--model", "org/m", "--price-in", "1", "--price-out", "2", "--budget-tokens", "9K"]
         more = ["--root", str(tmp_path / "runs"), "--json", "--max-tokens", "30", "--option", "stream=true"]

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from epigone.commands import executor_of
+from epigone.commands.run import executor_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors import ray as executor_module
 from epigone.executors.local import Local

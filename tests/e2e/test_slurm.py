@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from epigone.commands import executor_of
+from epigone.commands.run import executor_of
 from epigone.errors import HandedOn, SpecError, WorkError
 from epigone.executors.local import Local
 from epigone.executors.slurm import Slurm

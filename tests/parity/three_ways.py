@@ -23,7 +23,7 @@ from epigone.benchmarks.humaneval import STOPS, HumanEval
 from epigone.benchmarks.mmlu import MMLU
 from epigone.benchmarks.natural_questions import NaturalQuestions
 from epigone.benchmarks.real_toxicity_prompts import RealToxicityPrompts
-from epigone.export_command import run_export
+from epigone.commands.export import run_export
 from epigone.metrics.intervals import estimate
 from epigone.records import Completion, Item, Prompt, SamplingParams, Score
 from epigone.toxicity.profanity import Profanity

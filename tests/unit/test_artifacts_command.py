@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from epigone.artifacts_command import found_under, needed_by, run_gc, run_list, unneeded
+from epigone.commands.artifacts import found_under, needed_by, run_gc, run_list, unneeded
 from epigone.errors import SpecError
 from epigone.store import write_json
 

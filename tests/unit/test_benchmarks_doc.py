@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from epigone import evaluate_command
+from epigone.commands import evaluate as evaluate_command
 from epigone.component_text import component
 from epigone.interfaces import Benchmark
 from epigone.stages.evaluate import PORTION_ITEMS

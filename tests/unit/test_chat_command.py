@@ -5,7 +5,7 @@ import pytest
 from test_serving import CHATML
 
 from epigone.backends.checkpoint import Checkpoint
-from epigone.chat_command import run_chat
+from epigone.commands.chat import run_chat
 from epigone.errors import SpecError
 from epigone.records import Message, Prompt, SamplingParams
 from small_checkpoint import small_base

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from epigone.stages.mix import Mix, Part
 from epigone.store import Store
 from epigone.studies.testbed import TEACHER
 
+NOWHERE = Store(Path("runs"))
 FORBIDDING = "Replies may be read by anyone. They must not be used to train or develop other models."
 
 
@@ -25,7 +27,7 @@ def card(**changes):
         "backends", "replay", (("api_key_env", "SECRET"), ("model", "m-1"), ("path", Input("/home/me/a.jsonl")))
     )
     told = {"parameters": {"temperature": 1.0}, "prompts": "p.jsonl", "num_prompts": 1200, "num_answers": 1190}
-    return replace(card_of(teacher, "m-1", days=("2026-01-02", "2026-01-03"), **told), **changes)
+    return replace(card_of(teacher, "m-1", NOWHERE.path, days=("2026-01-02", "2026-01-03"), **told), **changes)
 
 
 def test_a_card_tells_and_keeps_to_itself(tmp_path):
@@ -56,9 +58,10 @@ def test_a_card_tells_and_keeps_to_itself(tmp_path):
 
 def test_addresses_lose_their_user_and_their_query(tmp_path):
     server = Component("backends", "canned", (("url", "https://me:pw@api.example.org/v1?key=abc"),))
-    found = card_of(server, "t", parameters={}, prompts="p", num_prompts=1, num_answers=1)
+    found = card_of(server, "t", NOWHERE.path, parameters={}, prompts="p", num_prompts=1, num_answers=1)
     assert found.options == {"url": "https://api.example.org/v1"} and found.first_day
-    simulated = card_of(Component("backends", TEACHER), "t", parameters={}, prompts="p", num_prompts=1, num_answers=1)
+    teacher = Component("backends", TEACHER)
+    simulated = card_of(teacher, "t", NOWHERE.path, parameters={}, prompts="p", num_prompts=1, num_answers=1)
     assert (simulated.first_day, simulated.last_day) == ("", "")
 
 
@@ -96,14 +99,18 @@ def facts(folder):
 
 def test_options_of_any_kind_are_told_in_short(collected):
     tmp_path, collect = collected
-    path = tmp_path / "prompts.jsonl"
+    path, store = tmp_path / "prompts.jsonl", Store(tmp_path / "runs")
+    built = store.build(collect)
+    of = f"{built.parent.name}/{built.name}"
     options = {"a": collect, "b": Input("r.jsonl", collect), "c": Artifact("x/y--1"), "d": (1, Input(str(path)))}
     options |= {"e": str(path), "f": Input(".", Artifact("x/y--1"))}
     teacher = Component("backends", "canned", tuple(options.items()))
-    found = card_of(teacher, "t", parameters={"seeds": path}, prompts="p", num_prompts=1, num_answers=1)
-    told = {"a": "t-1-prompts-sample0", "b": "t-1-prompts-sample0/r.jsonl", "c": "x/y--1", "d": "1+prompts.jsonl"}
-    told |= {"e": "prompts.jsonl", "f": "x/y--1"}
+    found = card_of(teacher, "t", store.path, parameters={"seeds": path}, prompts="p", num_prompts=1, num_answers=1)
+    told = {"a": of, "b": f"{of}/r.jsonl", "c": "x/y--1", "d": "1+prompts.jsonl", "e": "prompts.jsonl", "f": "x/y--1"}
     assert (found.options, found.parameters) == (told, {"seeds": "prompts.jsonl"})
+    named = replace(teacher, options=(("a", Artifact(of)),))  # as a stage's file holds what another stage makes
+    again = card_of(named, "t", store.path, parameters={}, prompts="p", num_prompts=1, num_answers=1)
+    assert again.options["a"] == found.options["a"]
 
 
 def test_it_comes_along_to_the_students_card(collected):

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from epigone.crowd_command import Sources, Wanted, run_crowd, run_release, run_review
+from epigone.commands.crowd import Sources, Wanted, run_crowd, run_release, run_review
+from epigone.commands.rating_sources import compared, read_models
 from epigone.errors import DataError, SpecError
 from epigone.rating import raters, turk
 from epigone.rating.offers import Offer, cost_of
 from epigone.rating.pairs import ATTENTION, BETTER, pairs_of, read_known
 from epigone.rating.seats import Ballot, Seat, seat_for, vote
 from epigone.rating.turk_ratings import batch_ratings
-from epigone.rating_sources import compared, read_models
 from epigone.recordings.judgments.mechanical_turk import MechanicalTurk
 from epigone.records import Drop, Judgment
 from epigone.rows import prompt_id_of, read_table

@@ -13,8 +13,8 @@ import tokenizers
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from epigone.commands.describe import Wanted, dataset_of, run_describe, stage_of
 from epigone.datasets import write_dataset
-from epigone.describe_command import Wanted, dataset_of, run_describe, stage_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.metrics.categories import CATEGORIES, LONGEST, prompt_of
 from epigone.records import Conversation, Drop, Message

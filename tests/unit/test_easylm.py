@@ -4,8 +4,8 @@ import msgpack
 import numpy as np
 import pytest
 
+from epigone.commands.export import run_export
 from epigone.errors import DataError
-from epigone.export_command import run_export
 from epigone.models import llama
 from epigone.models.easylm import read_easylm
 from epigone.models.weights import load_checkpoint, save_checkpoint

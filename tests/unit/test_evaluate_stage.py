@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import tokenizers
 
-from epigone import evaluate_command
 from epigone.backends.checkpoint import Checkpoint
+from epigone.commands import evaluate as evaluate_command
+from epigone.commands.show import show_artifact
 from epigone.errors import ArtifactError, SpecError, WorkError
 from epigone.recordings.load import read_scores
 from epigone.records import AskedTokens, Item, Prompt, Score, ScoreSheet
 from epigone.reporting.audit.standings import capability
 from epigone.sharding import sharded_evaluation
-from epigone.show_command import show_artifact
 from epigone.spec import Component, Input
 from epigone.stages.evaluate import PORTION_ITEMS, Evaluate, drawn, part_of
 from epigone.stages.join_scores import JoinScores

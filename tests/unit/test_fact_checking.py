@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from epigone import fact_checking
+from epigone.commands.facts import Wanted, run_facts
 from epigone.component_text import component
 from epigone.errors import SpecError, WorkError
 from epigone.fact_checking import Answer, Reading
-from epigone.facts_command import Wanted, run_facts
 from epigone.metrics.facts import Counts, by_answer, factuality, preferred_though_wrong
 from epigone.metrics.sentences import CheckedSentence, Part, sentences_of
 from epigone.records import Generation, Judgment, Message

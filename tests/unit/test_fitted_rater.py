@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import pytest
 from typer.testing import CliRunner
 
-from epigone.cli import app
+from epigone.cli.app import app
 from epigone.errors import DataError, SpecError
 from epigone.fitted_raters import fitted_file, fitted_note
 from epigone.judges.fitted_rater import FittedRater, read_model

@@ -7,8 +7,8 @@ import pytest
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from epigone.commands.export import run_export
 from epigone.errors import SpecError
-from epigone.export_command import run_export
 from epigone.gguf_file import open_gguf
 from epigone.models import family as families
 from epigone.models import gemma3_text, gpt2, llama, mistral, qwen2

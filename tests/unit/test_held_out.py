@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from epigone.commands.held_out import Wanted, run_held_out
 from epigone.datasets import write_dataset
 from epigone.errors import SpecError, WorkError
-from epigone.held_out_command import Wanted, run_held_out
 from epigone.records import Conversation, Message
 from epigone.synthesis.selection import random_order
 

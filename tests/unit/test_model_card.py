@@ -3,9 +3,9 @@ import json
 import pytest
 from huggingface_hub import HfApi
 
-from epigone import publish_command
+from epigone.commands import publish as publish_command
+from epigone.commands.publish import pack, run_publish, send
 from epigone.errors import ArtifactError, SpecError, WorkError
-from epigone.publish_command import pack, run_publish, send
 from epigone.reporting.model_card import CardFacts, model_card
 from epigone.reporting.provenance import licence_of, lineage, warnings
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from epigone.commands.plan import Wanted, config_of, run_plan
 from epigone.errors import SpecError
 from epigone.models import family as families
 from epigone.models import llama
@@ -14,7 +15,6 @@ from epigone.models.params import num_params
 from epigone.parallel import rules
 from epigone.parallel.launch import COORDINATOR, NUM_PROCESSES, RANK, Launch, launch_of
 from epigone.parallel.mesh import sizes
-from epigone.plan_command import Wanted, config_of, run_plan
 from epigone.training.devices import DEVICES, Devices
 from epigone.training.optimizer import Recipe
 from epigone.training.plan import Batch, Layout, Shape, budget, memory, plan

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from epigone.crowd_command import Sources, Wanted, run_crowd
+from epigone.commands.crowd import Sources, Wanted, run_crowd
+from epigone.commands.rating_sources import fewest_of_a_pair
 from epigone.rating.offers import TIE_SHARE, WANTED_DIFFERENCE, power_of, power_told
-from epigone.rating_sources import fewest_of_a_pair
 
 
 def share_shown(n: int, difference: float, num_studies: int = 4000) -> float:

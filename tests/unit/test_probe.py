@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from epigone.commands.probe import Wanted, run_probe, stage_of
 from epigone.errors import SpecError, WorkError
 from epigone.metrics.item_variants import paraphrased, shuffled
-from epigone.probe_command import Wanted, run_probe, stage_of
 from epigone.records import Item
 from epigone.rows.choices import read_split, write_items
 from epigone.spec import Component, Input

@@ -12,12 +12,12 @@ from typing import ClassVar
 import pytest
 from rich.console import Console
 
-from epigone import progress_bars
+from epigone.commands import progress_bars
+from epigone.commands.progress_bars import ProgressBars, in_words
 from epigone.datasets import iterate_dataset, write_dataset
 from epigone.errors import WorkError
 from epigone.executors.local import Local
 from epigone.progress import FILE_NAME, Progress, ProgressFile, listening, noting, read_progress, tell
-from epigone.progress_bars import ProgressBars, in_words
 from epigone.records import Conversation, Message
 from epigone.similarity.compiled import in_blocks
 from epigone.store import Store

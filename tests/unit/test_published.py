@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from epigone.backends.checkpoint import Checkpoint
+from epigone.commands.export import run_export
 from epigone.errors import DataError, SpecError
-from epigone.export_command import run_export
 from epigone.models.family import Model
 from epigone.models.weights import load_checkpoint
 from epigone.records import Message, Prompt, SamplingParams

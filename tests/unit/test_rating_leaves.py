@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from epigone.commands.rate import Sources, Wanted, run_export, run_release
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.metrics.preference import win_or_tie_rate
-from epigone.rate_command import Sources, Wanted, run_export, run_release
 from epigone.rating import koala
 from epigone.rating.app import RatingApp
 from epigone.rating.overview import ALL, overview

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from epigone.commands.rate import Sources, Wanted, opened_campaign, run_rate
 from epigone.errors import SpecError
-from epigone.rate_command import Sources, Wanted, opened_campaign, run_rate
 from epigone.rating.app import RatingApp, ballot_of
 from epigone.rating.dashboard import Dashboard
 from epigone.rating.database import opened

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epigone.commands.rating_sources import read_models
 from epigone.errors import DataError, SpecError
 from epigone.rating import raters
 from epigone.rating.campaign import Campaign, add_codes, found, founded
@@ -19,7 +20,6 @@ from epigone.rating.pairs import ATTENTION, COMPARISON, PRACTICE, REPEAT, pairs_
 from epigone.rating.ratings import seat_rows
 from epigone.rating.rules import Rules, next_kind
 from epigone.rating.seats import Ballot, Rest, Seat, done_by, last_ticket, seat_for, vote, withdraw
-from epigone.rating_sources import read_models
 from postgres_cluster import cluster, made_database
 from rating_cases import made_campaign, people, write_answers
 

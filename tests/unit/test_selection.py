@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU
 
+from epigone.commands.select import Wanted, run_select
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.records import Completion
-from epigone.select_command import Wanted, run_select
 from epigone.spec import Component, Input
 from epigone.stages.collect import Collect
 from epigone.stages.select import Select

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from epigone import show_datasets
+from epigone.commands import show_datasets
 from epigone.datasets import DatasetWriter, write_dataset
 from epigone.errors import SpecError
 from epigone.records import Conversation, DroppedConversation, Message

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from epigone.commands.show_web import answer_to, file_of, items_of, pages_of, show_web
 from epigone.errors import SpecError
 from epigone.records import Score
 from epigone.reporting.items.files import files
-from epigone.show_web import answer_to, file_of, items_of, pages_of, show_web
 from epigone.store import write_json, write_records
 
 

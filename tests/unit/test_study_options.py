@@ -2,8 +2,8 @@
 
 import pytest
 
+from epigone.commands.study_options import described, made
 from epigone.errors import SpecError
-from epigone.study_options import described, made
 
 
 def test_options_reach_the_study():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from epigone.commands.study_options import made
+from epigone.commands.study_plan import run_study_plan
 from epigone.errors import SpecError
-from epigone.study_options import made
 from epigone.study_plan import chosen, needed, planned, rows
-from epigone.study_plan_command import run_study_plan
 from epigone.testbed.world import write_world
 from epigone.tokens.tokenizer import Tokenizer
 from epigone.training.devices import DEVICES

@@ -10,12 +10,12 @@ import sacrebleu
 import statsmodels.api as sm
 from scipy.stats import linregress, spearmanr
 
+from epigone.commands.support import Wanted, run_support, stage_of
 from epigone.datasets import write_dataset
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.metrics.support import STEP, own_parts, support_map
 from epigone.records import Conversation, Message, Score
 from epigone.store import Store, write_json, write_records
-from epigone.support_command import Wanted, run_support, stage_of
 
 HOSTILE = "<script>alert('x')</script>"
 

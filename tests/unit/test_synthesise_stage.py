@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from epigone.cli import app
+from epigone.cli.app import app
+from epigone.commands.prompts import Wanted, stage_of
 from epigone.datasets import iterate_rows, read_dataset
 from epigone.errors import ArtifactError, SpecError, WorkError
 from epigone.interfaces import Rounds
 from epigone.prompts.nq_synthetic import NqSynthetic
-from epigone.prompts_command import Wanted, stage_of
 from epigone.records import Completion, DroppedConversation, Message, Prompt, Response, SamplingParams
 from epigone.replies import Reply
 from epigone.spec import Artifact, Component, Input

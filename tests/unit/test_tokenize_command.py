@@ -14,10 +14,10 @@ import tokenizers
 from rich.console import Console
 from tokenizers import decoders, models, normalizers
 
+from epigone.commands.show_blocks import block_as_json, show_blocks
+from epigone.commands.tokenize import Wanted, plan, run_tokenize
 from epigone.errors import ArtifactError, SpecError
 from epigone.records import Conversation, Message
-from epigone.show_blocks import block_as_json, show_blocks
-from epigone.tokenize_command import Wanted, plan, run_tokenize
 from epigone.tokens.amounts import amount
 from epigone.tokens.packing import load_blocks
 from epigone.tokens.tokenizer import Tokenizer

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from epigone.commands.trace import Wanted, run_trace, stage_of
 from epigone.errors import DataError, SpecError
 from epigone.metrics.attribution import CANNOT_TELL, NONE, Known, trace
 from epigone.metrics.discrimination import RIDGE
@@ -16,7 +17,6 @@ from epigone.spec import Input
 from epigone.stages.read_answers import ReadAnswers
 from epigone.stages.trace import Trace, TracedModel
 from epigone.store import Store
-from epigone.trace_command import Wanted, run_trace, stage_of
 
 NUM_PROMPTS = 40
 TEACHERS = ("alto", "bravo", "coral")

@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from epigone.backends.checkpoint import Checkpoint
+from epigone.commands.tokenize import Wanted as Tokenizing
+from epigone.commands.tokenize import run_tokenize
+from epigone.commands.train import Wanted, plan
 from epigone.errors import SpecError
 from epigone.models.compute import Compute
 from epigone.records import Conversation, Message, Prompt, SamplingParams
-from epigone.tokenize_command import Wanted as Tokenizing
-from epigone.tokenize_command import run_tokenize
-from epigone.train_command import Wanted, plan
 from epigone.training.optimizer import Recipe
 from small_checkpoint import small_base
 from tokenize_cases import dataset

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import pytest
 
+from epigone.commands.study_options import made
 from epigone.errors import SpecError
 from epigone.records import Arm
 from epigone.spec import Resolver, in_order
 from epigone.stages.report import ModelInputs
 from epigone.stages.train import Train
 from epigone.studies.testbed import testbed as study
-from epigone.study_options import made
 from epigone.treatment_arms import ARMS, chosen
 
 NAMES = ("replay", "replay_only", *ARMS)

@@ -9,7 +9,7 @@ gets in. Source: Mitchell et al. 2019 (arXiv 1810.03993), for collections of ans
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +68,7 @@ class CollectionCard:
 def card_of(
     teacher: Component,
     name: str,
+    inputs: Callable[[object], Path],
     *,
     parameters: Mapping[str, object],
     prompts: str,
@@ -76,15 +77,15 @@ def card_of(
     terms: str = "",
     days: tuple[str, str] | None = None,
 ) -> CollectionCard:
-    """A card. Without `days` it is today's, and none for a teacher that is simulated."""
+    """A card; `inputs` says where a spec's artifact lies. Without `days` it is today's, none if simulated."""
     if days is None:
         today = "" if is_simulated(teacher) else day_of(time.time())
         days = (today, today)
     return CollectionCard(
         teacher=name,
         backend=f"{teacher.folder}/{teacher.name}",
-        options={key: _shown(value) for key, value in teacher.options if not _SECRET.search(key)},
-        parameters={key: _shown(value) for key, value in parameters.items()},
+        options={key: _shown(value, inputs) for key, value in teacher.options if not _SECRET.search(key)},
+        parameters={key: _shown(value, inputs) for key, value in parameters.items()},
         prompts=prompts,
         num_prompts=num_prompts,
         num_answers=num_answers,
@@ -176,16 +177,22 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and (path.parent / "DONE").is_file()
 
 
-def _shown(value: object) -> str:
-    """An option's value, without the folder of a path and without what an address tells of a user."""
+def _shown(value: object, inputs: Callable[[object], Path]) -> str:
+    """An option's value, without the folder of a path and without what an address tells of a user.
+
+    What another stage made is called by its id, whether the spec holds that stage or only names what it made: a study
+    and one stage of it, run from its file, write the same card.
+    """
     if isinstance(value, Input):
-        return f"{_shown(value.of)}/{value.path}".removesuffix("/.") if value.of else Path(value.path).name
+        of = f"{_shown(value.of, inputs)}/{value.path}".removesuffix("/.")
+        return of if value.of else Path(value.path).name
     if isinstance(value, Artifact):
         return value.id
     if is_stage(value):
-        return value.slug
+        folder = inputs(value)
+        return f"{folder.parent.name}/{folder.name}"
     if isinstance(value, tuple):
-        return "+".join(map(_shown, cast(tuple[object, ...], value)))
+        return "+".join(_shown(part, inputs) for part in cast(tuple[object, ...], value))
     if isinstance(value, Component):
         return f"{value.folder}/{value.name}"
     text = str(value)

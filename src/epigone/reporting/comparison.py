@@ -15,6 +15,7 @@ from epigone.metrics.intervals import Z_POWER, Z_TWO_SIDED, minimum_difference
 from epigone.metrics.resampling import Draws
 from epigone.records import Estimate
 from epigone.reporting.page import template
+from epigone.reporting.plain_tables import latex, markdown
 from epigone.reporting.tables import Cell, Table, comma_separated
 from epigone.reporting.wording import Unit, chip, interval, number
 
@@ -133,11 +134,15 @@ def unpaired(first: Estimate, second: Estimate) -> Estimate:
 
 
 def render(comparison: Comparison) -> dict[str, bytes | str]:
-    """The page, and its table as CSV."""
+    """The page, and its tables as CSV, Markdown and LaTeX."""
     tables = [table(comparison), refused(comparison)]
     page = _Page(" against ".join(reversed(comparison.names)), " · ".join(comparison.names))
     html = template("compare.html.j2").render(findings=page, comparison=comparison, tables=tables)
-    return {"report.html": html, "tables/differences.csv": tables[0].csv, "tables/refused.csv": tables[1].csv}
+    files: dict[str, bytes | str] = {"report.html": html}
+    for each in tables:
+        files |= {f"tables/{each.id}.csv": each.csv, f"tables/{each.id}.md": markdown(each)}
+        files[f"tables/{each.id}.tex"] = latex(each)
+    return files
 
 
 @dataclass(frozen=True, slots=True)

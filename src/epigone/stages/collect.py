@@ -100,17 +100,19 @@ class Collect:
             write_records(out / "dropped.jsonl", drops)
         if tally.coverage < self.minimum_coverage:
             raise WorkError(_too_few(tally, self.minimum_coverage, out / "failed.jsonl"))
-        self._card(inputs(self.prompts), tally, out)
+        self._card(inputs, tally, out)
         return tally.summary() | {"num_unreadable": len(drops)} | (_spent() if raw else {})
 
-    def _card(self, source: Path, tally: Tally, out: Path) -> None:
+    def _card(self, inputs: Callable[[object], Path], tally: Tally, out: Path) -> None:
         """What the collection is, beside its records; the cards of whatever made its prompts come along."""
+        source = inputs(self.prompts)
         drawn = {"temperature": self.temperature, "max_tokens": self.max_tokens, "sample": self.sample}
         drawn |= {"samples": self.samples, "turns": self.turns}
         told = {"prompts": source_of(source), "num_prompts": tally.num_asked, "num_answers": tally.num_kept}
         teacher = replace(self.teacher, options=tuple(self.teacher.shaping()))
         carry_cards([source], out)
-        write_card(out, card_of(teacher, self.name, parameters=drawn, terms=self.terms, days=tally.days, **told))
+        card = card_of(teacher, self.name, inputs, parameters=drawn, terms=self.terms, days=tally.days, **told)
+        write_card(out, card)
 
     def bill(self, inputs: Callable[[object], Path]) -> Bill:
         """What it will come to, told beforehand; sends nothing. A turn's answer is taken to be as long as allowed.

@@ -72,6 +72,7 @@ class Synthesise:
         card = card_of(
             self.teacher,
             self.teacher_name,
+            inputs,
             parameters=_options(generator) | {"seed": self.rounds.seed},
             prompts=f"{self.generator.folder}/{self.generator.name}: {self.rounds.num_examples:,} examples wanted",
             num_prompts=recorder.num_asked,

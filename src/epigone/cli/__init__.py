@@ -1,0 +1,1 @@
+"""argv -> spec -> stage or study, a file a verb or a few that belong together; no logic."""
