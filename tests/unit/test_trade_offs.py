@@ -50,6 +50,17 @@ def test_capability_is_the_mean_change_of_three_tests(findings):
     assert result(findings, ARMS["plain"][0], "capability_change").estimate.high < 0
 
 
+def test_what_stands_nowhere_is_told_with_what_it_lacks(findings):
+    assert "What style costs (treatments)" not in findings.not_measured
+    first, second = model(TEACHER, nq=0.97, chat=0.97, style=1.0), model(SECOND, nq=0.97, chat=0.9, style=0.95)
+    silent = model(base(), nq=0.6, chat=0.1)
+    silent = replace(silent, answers=dict.fromkeys(silent.answers, ""))
+    arms = [model(arm, chat=0.1, **values) for arm, values in ARMS.values()]
+    told = build([first, second, silent, *arms]).not_measured["What style costs (treatments)"]
+    assert told.startswith(f"{base().name} has no style_list and no ") and told.count(" has ") == 1
+    assert "What style costs (treatments)" not in build([first, second, silent, arms[0]]).not_measured
+
+
 def test_style_is_the_way_from_base_to_second_sample(findings):
     measures = ("style_list", "style_summary", "style_unigram", "style_length")
     values = {

@@ -53,6 +53,18 @@ def trade_offs(table: Table) -> Iterator[Result]:
             yield from _results(moved, share)
 
 
+def unplaced(table: Table) -> str:
+    """Why treated arms, their plain ones or their base stand nowhere between style and capability; "" where all do."""
+    treated = {base_arm(arm) for arm, _ in table if arm.treatment}
+    own = [arm for arm in dict.fromkeys(arm for arm, _ in table) if arm.role == "student" and base_arm(arm) in treated]
+    lacking = {
+        arm.name: missing
+        for arm in (*sorted(treated, key=lambda base: base.name), *own)
+        if (missing := [metric for metric in (*STYLE, *CAPABILITY) if (arm, metric) not in table])
+    }
+    return "; ".join(f"{name} has no {' and no '.join(missing)}" for name, missing in lacking.items())
+
+
 def _moved(table: Table, arm: Arm, base: Arm, second: Arm) -> _Moved | None:
     """None unless student and base were measured by all metrics, under the same protocols and at a shared seed."""
     students, bases = ([table.get((who, m)) for m in (*STYLE, *CAPABILITY)] for who in (arm, base))

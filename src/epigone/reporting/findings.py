@@ -12,7 +12,7 @@ from epigone.records import ArmVerdict, Findings, Prediction, Result
 from epigone.reporting.analysis_examples import examples
 from epigone.reporting.analysis_measures import counted, measure
 from epigone.reporting.analysis_outcomes import outcomes
-from epigone.reporting.analysis_trade_offs import trade_offs
+from epigone.reporting.analysis_trade_offs import trade_offs, unplaced
 from epigone.reporting.analysis_trends import trends
 from epigone.reporting.analysis_verdicts import verdicts
 from epigone.reporting.evaluated import ModelData, by_arm
@@ -72,18 +72,20 @@ def build_findings(
         verdicts=decided,
         outcomes=tuple(outcomes(table, predictions)),
         examples=examples(models, prompts, checker),
-        not_measured=_not_measured(results),
+        not_measured=_not_measured(results, unplaced(table)),
         notes=tuple(_notes(results, decided, num_seeds)),
     )
 
 
-def _not_measured(results: Sequence[Result]) -> dict[str, str]:
+def _not_measured(results: Sequence[Result], nowhere: str) -> dict[str, str]:
     measured = {result.metric for result in results if result.arm.role == "student"}
     missing = {
         place: f"no student has {' or '.join(m for m in metrics if m not in measured)}"
         for place, metrics in NEEDED.items()
         if not measured.issuperset(metrics)
     }
+    if nowhere:
+        missing["What style costs (treatments)"] = nowhere
     return dict(sorted({**NEVER_MEASURED, **missing}.items()))
 
 
