@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from artifact_bytes import artifacts, contents
+
 NUM_PROMPTS = 40
-CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 
 
 def epigone(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -66,15 +67,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def given(files: Path, *names: str) -> list[str | Path]:
     """--teacher teacher.json --base base.json, and so on."""
     return [part for name in names for part in (f"--{name}", files / f"{name}.json")]
-
-
-def artifacts(root: Path) -> list[Path]:
-    return sorted(done.parent for done in root.glob("*/*/DONE"))
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    kept = (p for a in artifacts(root) for p in a.rglob("*") if p.is_file() and p.name not in CLOCKS)
-    return {str(p.relative_to(root)): p.read_bytes() for p in kept}
 
 
 def test_one_object_on_standard_output_and_nothing_done_twice(files: Path, tmp_path: Path) -> None:

@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from test_ray import Nodes, contents, wait_for
 
+from artifact_bytes import contents
 from epigone.executors.local import Local
 from epigone.executors.ray import Ray
 from epigone.interfaces import Executor
 from epigone.spec import in_order
 from epigone.store import Store
 from epigone.studies.testbed import testbed as make_testbed
+from ray_cluster import Nodes, cluster, wait_for
 
 SMALL = ("study", "testbed", "--scale", "small", "--seeds", "1", "--json")
 NUM_KILLS = 20
@@ -39,21 +40,8 @@ def one_worker(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
-    import ray
-    from ray._private import ray_constants
-
-    patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
-    made = Nodes()
-    try:
+    with cluster(Path(__file__).parent) as made:
         yield made
-    finally:
-        ray.shutdown()
-        made.cluster.shutdown()
-        patch.undo()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from artifact_bytes import contents
 from epigone.commands.run import executor_of
 from epigone.errors import DataError, SpecError, WorkError
 from epigone.executors import ray as executor_module
@@ -26,75 +27,24 @@ from epigone.executors.ray import Ray
 from epigone.interfaces import StageSpec
 from epigone.ray_nodes import Place, _ready
 from epigone.sharding import sharded_search
-from epigone.spec import Artifact, Component, Input, in_order
+from epigone.spec import Component, Input, in_order
 from epigone.stages.curate import Curate
 from epigone.stages.neighbours import Neighbours
 from epigone.stages.search import Search
 from epigone.stages.tokenize import Tokenize
-from epigone.stages.train import Size, Train
+from epigone.stages.train import Train
 from epigone.store import Store
 from epigone.testbed.tokenizer import build_tokenizer
-from epigone.tokens.packing import save_blocks
-from epigone.training.optimizer import Recipe
-from tokenize_cases import byte_tokenizer
-from training_cases import random_blocks
+from ray_cluster import Nodes, cluster, ray_processes, wait_for
+from training_cases import trained
 
-LOOPBACK = "127.0.0.1"
-CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 Events = list[tuple[str, str]]
-
-
-class Nodes:
-    """A cluster of nodes with one CPU each, all on this machine's loopback; the first holds the cluster together."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        self.cluster = Cluster(initialize_head=True, head_node_args=self.options())
-        self.second: object = None
-
-    @staticmethod
-    def options() -> dict[str, object]:
-        room = 80 * 2**20
-        here = {"node_ip_address": LOOPBACK, "include_dashboard": False, "object_store_memory": room}
-        return here | {"num_cpus": 1}
-
-    def have_two(self) -> str:
-        """The cluster's address, once it has two nodes."""
-        if self.second is None:
-            self.second = self.cluster.add_node(**self.options())
-        return self.cluster.address
-
-    def kill_second(self) -> None:
-        self.cluster.remove_node(self.second, allow_graceful=False)  # kill -9
-        self.second = None
-
-
-def ray_processes() -> set[str]:
-    """Processes of clusters on this machine, those apart that another run of the tests has started."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return {line for line in listed.splitlines() if "/raylet " in line or "/gcs_server " in line or " ray::" in line}
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    before = ray_processes()
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's switch for "this machine's address is the loopback"
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
-    import ray
-    from ray._private import ray_constants
-
-    patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
-    made = Nodes()
-    try:
+    with cluster(Path(__file__).parent) as made:
         yield made
-    finally:
-        ray.shutdown()
-        made.cluster.shutdown()
-        patch.undo()
-    assert ray_processes() <= before, "Ray's processes outlive the tests"
 
 
 @pytest.fixture(scope="module")
@@ -167,26 +117,12 @@ def run(executor: Ray | Local, *targets: StageSpec) -> Events:
     return events
 
 
-def contents(root: Path) -> dict[str, bytes]:
-    folders = [done.parent for done in root.glob("*/*/DONE")]
-    files = (p for folder in folders for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
-    return {str(p.relative_to(root)): p.read_bytes() for p in files}
-
-
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-
-
-def wait_for(what: Callable[[], object]) -> object:
-    for _ in range(3600):
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited for three minutes in vain")
 
 
 def made_up_dump(path: Path, num_rows: int, seed: int) -> Input:
@@ -277,19 +213,6 @@ def test_files_documents_and_queries_give_the_bytes_of_one_machine(address: str,
     assert len(there) == 2 * 12
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     assert len(contents(tmp_path / "ray")) > 40
-
-
-def trained(root: Path, mesh: str) -> Train:
-    """A tiny training run over a mesh; its blocks are put into the root."""
-    byte_tokenizer(root / "tokenizer.json")
-    made = root / "blocks" / "made-up--00000000"
-    if not made.exists():
-        save_blocks(random_blocks(), made)
-        (made / "DONE").write_text('{"files": {}}')
-    recipe = Recipe(0.01, 4, num_steps=20)
-    size = Size(16, num_layers=1, head_width=8, max_positions=16)
-    tokenizer = Input(str(root / "tokenizer.json"))
-    return Train(Artifact("blocks/made-up--00000000"), tokenizer, recipe, "model", size=size, mesh=mesh)
 
 
 def losses(root: Path, stage: Train) -> list[float]:

@@ -13,22 +13,17 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from artifact_bytes import contents
 from epigone.commands.run import executor_of
 from epigone.errors import HandedOn, SpecError, WorkError
 from epigone.executors.local import Local
 from epigone.executors.slurm import Slurm
 from epigone.interfaces import StageSpec
-from epigone.spec import Artifact, Input, in_order
-from epigone.stages.train import Size, Train
+from epigone.spec import in_order
 from epigone.store import Store
 from epigone.studies.testbed import testbed as make_testbed
-from epigone.tokens.packing import save_blocks
-from epigone.training.optimizer import Recipe
 from fake_slurm import install
-from tokenize_cases import byte_tokenizer
-from training_cases import random_blocks
-
-CLOCKS = ("summary.json", "raw.jsonl", "DONE")
+from training_cases import trained
 
 
 @dataclass(frozen=True)
@@ -76,12 +71,6 @@ def run(executor: Slurm | Local, *targets: StageSpec) -> list[tuple[str, str]]:
     stages = [stage for stage in in_order(targets, store.resolver) if not store.is_done(stage)]
     executor.run(stages, lambda event, stage: events.append((event, stage.slug)))
     return events
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    folders = [done.parent for done in root.glob("*/*/DONE")]
-    files = (p for folder in folders for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
-    return {str(p.relative_to(root)): p.read_bytes() for p in files}
 
 
 @pytest.mark.slow
@@ -152,18 +141,6 @@ def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SpecError, match="sbatch and squeue on the PATH"):
         run(slurm(tmp_path), Step("one"))
-
-
-def trained(root: Path, mesh: str) -> Train:
-    byte_tokenizer(root / "tokenizer.json")
-    made = root / "blocks" / "made-up--00000000"
-    if not made.exists():
-        save_blocks(random_blocks(), made)
-        (made / "DONE").write_text('{"files": {}}')
-    size = Size(16, num_layers=1, head_width=8, max_positions=16)
-    tokenizer = Input(str(root / "tokenizer.json"))
-    recipe = Recipe(0.01, 4, num_steps=20)
-    return Train(Artifact("blocks/made-up--00000000"), tokenizer, recipe, "model", size=size, mesh=mesh)
 
 
 @pytest.mark.slow

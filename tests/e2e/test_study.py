@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from artifact_bytes import artifacts, contents
+
 SMALL = ("study", "testbed", "--scale", "small", "--seeds", "1", "--json")
-CLOCKS = ("summary.json", "raw.jsonl", "DONE")  # seconds and the checksum of the files that hold them
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +34,6 @@ def straight(environment: dict[str, str], tmp_path_factory: pytest.TempPathFacto
     assert outcome["num_run"] == outcome["num_stages"]
     assert Path(outcome["report"]).is_file()
     return root
-
-
-def artifacts(root: Path) -> list[Path]:
-    return sorted(done.parent for done in root.glob("*/*/DONE"))
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    files = (p for folder in artifacts(root) for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
-    return {str(p.relative_to(root)): p.read_bytes() for p in files}
 
 
 def run_until(environment: dict[str, str], root: Path, num_done: int) -> bool:
