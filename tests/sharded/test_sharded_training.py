@@ -145,4 +145,6 @@ def test_two_processes_run_the_train_stage_from_its_spec(tmp_path):
         assert (folder / "DONE").exists()
         losses[mesh] = [json.loads(line)["loss"] for line in (folder / "train_log.jsonl").read_text().splitlines()]
     assert len(losses[""]) == 20 and losses[""][-1] < losses[""][0]
-    np.testing.assert_allclose(losses["1,2,1"], losses[""], rtol=1e-5)
+    np.testing.assert_allclose(losses["1,2,1"][0], losses[""][0], rtol=1e-6)
+    # sums in another order, which the optimizer makes larger: it steps by the sign of a gradient however small it is
+    np.testing.assert_allclose(losses["1,2,1"], losses[""], rtol=5e-4)
