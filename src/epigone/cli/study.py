@@ -38,7 +38,7 @@ def study(
     """Run a whole study: what is there is kept, what is missing is run, the report is drawn."""
     options = discover.load("epigone.commands.study_options")
     if wants_help:
-        typer.echo(f"{context.get_help()}\n{options.described(name)}")
+        typer.echo(f"{context.get_help()}\n\n{options.described(name)}")
         return
     study = options.made(name, context.args)
     if wants_plan:
