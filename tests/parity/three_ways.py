@@ -151,7 +151,7 @@ metric_list: [{{metric: acc}}]
 """  # noqa: E501 - the prompt of its task mmlu
 
 
-def by_lm_eval(model: object, name: str, asked: Asked, out: Path) -> list[Found]:
+def by_lm_eval(model, name: str, asked: Asked, out: Path) -> list[Found]:
     """Its own evaluation; a task a subject for MMLU."""
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -160,9 +160,9 @@ def by_lm_eval(model: object, name: str, asked: Asked, out: Path) -> list[Found]
     tasks = written(name, asked, folder)
     shots = {"nq": 3, "mmlu": 5}.get(name, 0)
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    told = simple_evaluate(
-        model, tasks=tasks, num_fewshot=shots, bootstrap_iters=0, task_manager=manager, batch_size=16
-    )
+    # choices are scored with all logits of a batch at once, in fp32: two prompts of 262,144 words' logits take 2 GB
+    model.batch_size_per_gpu = 16 if name != "mmlu" else min(16, 2**19 // model.vocab_size)
+    told = simple_evaluate(model, tasks=tasks, num_fewshot=shots, bootstrap_iters=0, task_manager=manager)
     samples = [each for task in tasks for each in sorted(told["samples"][task], key=lambda sample: sample["doc_id"])]
     prompts = [sample["arguments"][0][0] for sample in samples]
     if name == "mmlu":
@@ -242,7 +242,7 @@ def measured(way: str, checkpoint: Path, wanted: dict[str, Asked], out: Path) ->
     return {name: [Found(*row) for row in json.loads(kept(way, name, out).read_text())] for name in wanted}
 
 
-def peer(checkpoint: Path, exported: Path) -> object:
+def peer(checkpoint: Path, exported: Path):
     import torch
     from lm_eval.models.huggingface import HFLM
 
