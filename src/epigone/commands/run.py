@@ -1,6 +1,7 @@
 """How every verb runs its stages, with progress that people can look at; the verbs study, run and verify whole.
 
-In: studies, stages, parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a terminal, else plain lines.
+In: studies, stages, parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a
+terminal, else plain lines.
 """
 
 from collections.abc import Generator, Sequence
