@@ -36,6 +36,15 @@ assert "epigone.cli.app" in sys.modules and not heavy, f"--help loaded {heavy}"
 """
 
 
+ONE_BY_ONE = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    found = sorted({"epigone.imitation_grid", "epigone.study_plan"} & set(sys.modules))
+    assert not found, f"{name} loads {found}, and with it every stage there is"
+"""
+
+
 def dotted(name: str) -> str:
     return ".".join(["epigone", *Path(name).with_suffix("").parts]).removesuffix(".__init__")
 
@@ -57,6 +66,13 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     done = run(HELP, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "study" in done.stdout
+
+
+def test_only_study_loads_every_stage(tmp_path: Path) -> None:
+    commands = [dotted(name) for name in modules() if name.startswith("commands/") and "/study" not in name]
+    done = run(ONE_BY_ONE, *commands, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(commands) > 20
 
 
 @pytest.mark.parametrize("module", modules())

@@ -1,6 +1,6 @@
 """The verbs `epigone study`, `epigone run` and `epigone verify`: argv -> command; no logic.
 
-In: argv. Out: what `commands.run`, `commands.study_options` and `commands.study_plan` do, loaded when they run.
+In: argv. Out: what `commands.study`, `study_options`, `study_plan` and `run` there do, loaded when they run.
 """
 
 import json
@@ -46,15 +46,11 @@ def study(
         given = {"devices": devices, "price": price, "mfu": mfu, "only": only}
         told(planning.run_study_plan(study, **given, quiet=as_json), as_json)
         return
+    command, how = discover.load("epigone.commands.study"), {"executor": executor, "quiet": as_json}
     if only:
-        told(
-            _running().run_some(study, only, root, num_workers=workers, executor=executor, quiet=as_json),
-            as_json,
-        )
+        told(command.run_some(study, only, root, num_workers=workers, **how), as_json)
         return
-    outcome = _running().run_study(study, root, num_workers=workers, executor=executor, quiet=as_json)
-    if as_json:
-        typer.echo(json.dumps(outcome))
+    told(command.run_study(study, root, num_workers=workers, **how), as_json)
 
 
 def run(

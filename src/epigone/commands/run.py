@@ -1,4 +1,4 @@
-"""How every verb runs its stages, with progress that people can look at; the verbs study, run and verify whole.
+"""How every verb runs its stages, with progress that people can look at; the verbs run and verify whole.
 
 In: studies, stages, parsed arguments. Out: plain values for `--json`; progress on standard error: bars on a
 terminal, else plain lines.
@@ -23,33 +23,6 @@ from epigone.schedule import build_part
 from epigone.spec import in_order, read_stage
 from epigone.store import Store, verify
 from epigone.study import Outcome, Study, plan, run
-from epigone.study_plan import chosen, needed
-
-
-def run_study(study: Study, root: Path, *, num_workers: int, executor: str = "local", quiet: bool) -> dict[str, object]:
-    """Run a study and say where its report is. Raises EpigoneError."""
-    outcome = execute(study, root, Console(stderr=True, quiet=quiet), num_workers, executor)
-    return {
-        "report": str(outcome.report),
-        "num_stages": outcome.num_stages,
-        "num_run": outcome.num_run,
-        "wall_seconds": round(outcome.wall_seconds, 1),
-        "peak_memory_bytes": int(outcome.peak_memory_bytes),
-        "seconds_by_kind": {kind: round(seconds, 1) for kind, seconds in outcome.seconds_by_kind.items()},
-    }
-
-
-def run_some(
-    study: Study, only: str, root: Path, *, num_workers: int, executor: str = "local", quiet: bool
-) -> dict[str, object]:
-    """Run the stages of a study whose id a glob fits, and what they need; says where they are. Raises EpigoneError."""
-    resolver, stages = Store(root).resolver, needed([study.report])
-    wanted = chosen(study, only, {id(stage): resolver.id(stage) for stage in stages})
-    console = Console(stderr=True, quiet=quiet)
-    folders = build_all(wanted, root, console, num_workers, executor)
-    for folder in folders:
-        console.print(str(folder), highlight=False, soft_wrap=True)
-    return {"artifacts": [str(folder) for folder in folders]}
 
 
 def executor_of(text: str, root: Path, num_workers: int) -> Executor:
