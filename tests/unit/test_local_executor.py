@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ClassVar
 
@@ -157,3 +158,16 @@ def test_a_stage_that_takes_more_devices_than_there_are_is_named_before_anything
     with pytest.raises(SpecError, match=r"steps/big--\w+ takes 16 devices and this machine has 2"):
         Local(str(tmp_path), 2, devices=("0", "1")).run([Step("small"), big], lambda event, stage: None)
     assert not list(tmp_path.glob("steps/*"))
+
+
+def test_ctrl_c_while_a_worker_starts_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = BaseProcess.start
+
+    def interrupted(process: BaseProcess) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        start(process)
+
+    monkeypatch.setattr(BaseProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Step("a"))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -167,11 +168,15 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, root, os.getpid()), daemon=True)
-        # Ctrl-C goes to the whole group: the parent says what it means and stops its workers, which inherit deafness
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with _set(environment):
-            process.start()
-        signal.signal(signal.SIGINT, before)
+        # Ctrl-C goes to the whole group: the parent says what it means and stops its workers, which inherit deafness.
+        # One that comes just now waits until the worker is there; ignored, it would be lost.
+        resource_tracker.ensure_running()  # it lifts the block where it is started behind it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with _set(environment):
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return cls(process, cast(Connection, ours), devices)
 
@@ -213,6 +218,8 @@ def _set(environment: Mapping[str, str]) -> Generator[None, None, None]:
 
 
 def _work(connection: Connection, root: str, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     store = Store(Path(root))
     while True:
