@@ -178,4 +178,4 @@ def test_a_report_is_served_over_a_socket_and_nothing_beside_it(served: tuple) -
 def test_a_port_that_is_taken_is_told_of(served: tuple) -> None:
     port, _, folder, _ = served
     done = epigone("show", folder, "--web", "--port", str(port))
-    assert done.returncode == 2 and f"cannot listen on port {port}" in done.stderr
+    assert done.returncode == 2 and f"cannot listen on 127.0.0.1:{port}: " in done.stderr

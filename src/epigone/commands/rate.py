@@ -6,7 +6,6 @@ by --release a folder that can be published. SIGTERM or Ctrl-C lets what runs fi
 
 import os
 import re
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
+from epigone.commands.listening import listening_at
 from epigone.commands.rating_sources import Sources, compared, fewest_of_a_pair, new_folder, text_of
 from epigone.commands.run import build
 from epigone.errors import SpecError
@@ -62,7 +62,7 @@ def run_rate(wanted: Wanted, *, host: str = "127.0.0.1", port: int = 8080, quiet
     codes = add_codes(campaign.database, wanted.codes)
     if not codes and not open_code:
         raise SpecError(f"nobody could join: ask for personal links with --codes N, or set {OPEN_CODE} to an open code")
-    listening = _listening(host, port)
+    listening = listening_at(host, port)
     address = f"http://{host}:{listening.getsockname()[1]}"
     _tell(campaign, address, codes, key=key, open_code=open_code, host=host)
     app = RatingApp(campaign, open_code, key).app()
@@ -135,17 +135,6 @@ def leaving(campaign: Campaign, prolific: Path | None, console: Console) -> Rati
     withdrew = {names[one.who] for one in submissions if one.status in WITHDREW and one.who in names}
     console.print(f"{len(withdrew)} raters withdrew or were rejected; their ratings are left out", soft_wrap=True)
     return without(found, withdrew)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen()  # before the address is told: whoever comes at once waits, rather than being refused
-    except OSError as error:
-        raise SpecError(f"cannot listen on {host}:{port}: {error.strerror}; name another --port, or 0") from error
-    return listening
 
 
 def _tell(campaign: Campaign, address: str, codes: Sequence[str], *, key: str, open_code: str, host: str) -> None:

@@ -5,12 +5,12 @@ SIGTERM or Ctrl-C lets what runs finish and refuses what is new.
 """
 
 import os
-import socket
 import sys
 from pathlib import Path
 
 import uvicorn
 
+from epigone.commands.listening import listening_at
 from epigone.decoding.engine import Engine
 from epigone.decoding.texts import Texts
 from epigone.errors import SpecError
@@ -41,13 +41,7 @@ def run_serve(
     """
     key = os.environ.get(KEY, "")
     served = made(checkpoint, name=name, key=key, num_slots=slots, context=context, mesh=mesh)
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen()  # before the address is told: whoever comes at once waits, rather than being refused
-    except OSError as error:
-        raise SpecError(f"cannot listen on {host}:{port}: {error.strerror}; name another --port, or 0") from error
+    listening = listening_at(host, port)
     if host not in LOOPBACK and not key:
         sys.stderr.write(f"anybody who reaches {host} can ask: set {KEY} to ask for a key\n")
     sys.stderr.write(f"serving {served.name} at http://{host}:{listening.getsockname()[1]}/v1\n")

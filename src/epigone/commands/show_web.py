@@ -7,7 +7,6 @@ files of that one folder and nothing else, until it is stopped. It answers GET a
 
 import json
 import re
-import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +20,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from epigone.commands.listening import listening_at
 from epigone.commands.show_scores import is_scores
 from epigone.errors import SpecError
 from epigone.records import Score
@@ -60,12 +60,7 @@ def show_web(folder: Path, port: int) -> None:
             for name, content in files(items_of(folder)):
                 write_text(made / name, content)
             folder = made
-        listening = stack.enter_context(socket.socket())
-        try:
-            listening.bind(("127.0.0.1", port))
-            listening.listen()  # before the address is told: whoever comes at once waits, rather than being refused
-        except OSError as error:
-            raise SpecError(f"cannot listen on port {port}: {error.strerror}; name another --port, or 0") from error
+        listening = stack.enter_context(listening_at("127.0.0.1", port))
         page = next(page for page in PAGES if (folder / page).is_file())
         sys.stderr.write(f"http://127.0.0.1:{listening.getsockname()[1]}/{page} (Ctrl-C ends it)\n")
         sys.stderr.flush()

@@ -184,8 +184,9 @@ def _shown(value: object, inputs: Callable[[object], Path]) -> str:
     and one stage of it, run from its file, write the same card.
     """
     if isinstance(value, Input):
-        of = f"{_shown(value.of, inputs)}/{value.path}".removesuffix("/.")
-        return of if value.of else Path(value.path).name
+        if value.of is None:
+            return Path(value.path).name
+        return f"{_shown(value.of, inputs)}/{value.path}".removesuffix("/.")
     if isinstance(value, Artifact):
         return value.id
     if is_stage(value):

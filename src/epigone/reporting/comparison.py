@@ -14,8 +14,8 @@ from epigone.errors import SpecError
 from epigone.metrics.intervals import Z_POWER, Z_TWO_SIDED, minimum_difference
 from epigone.metrics.resampling import Draws
 from epigone.records import Estimate
+from epigone.reporting.document import table_files
 from epigone.reporting.page import template
-from epigone.reporting.plain_tables import latex, markdown
 from epigone.reporting.tables import Cell, Table, comma_separated
 from epigone.reporting.wording import Unit, chip, interval, number
 
@@ -138,11 +138,7 @@ def render(comparison: Comparison) -> dict[str, bytes | str]:
     tables = [table(comparison), refused(comparison)]
     page = _Page(" against ".join(reversed(comparison.names)), " · ".join(comparison.names))
     html = template("compare.html.j2").render(findings=page, comparison=comparison, tables=tables)
-    files: dict[str, bytes | str] = {"report.html": html}
-    for each in tables:
-        files |= {f"tables/{each.id}.csv": each.csv, f"tables/{each.id}.md": markdown(each)}
-        files[f"tables/{each.id}.tex"] = latex(each)
-    return files
+    return {"report.html": html} | table_files(tables)
 
 
 @dataclass(frozen=True, slots=True)
